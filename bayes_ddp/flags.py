@@ -1,0 +1,72 @@
+"""Every warning the catalogue can carry, in one table.
+
+``WARN`` is a bit mask (int64 in FITS). Zero means that nothing was noticed. The descriptions go
+into the catalogue header and the documentation from here.
+"""
+
+from enum import IntFlag
+
+__all__ = ["FATAL", "WARN", "describe", "names"]
+
+
+class WARN(IntFlag):
+    """Bits of the WARN column. Never renumber: append."""
+
+    NODATA = 1 << 0
+    MISSING_ARM = 1 << 1
+    FEW_PIXELS = 1 << 2
+    BADFIBER = 1 << 3
+    NONFINITE_INPUT = 1 << 4
+    NOT_STAR = 1 << 5
+    BAD_RV = 1 << 6
+    NO_CATALOG_ROW = 1 << 7
+    NOT_CONVERGED = 1 << 8
+    BAD_HESSIAN = 1 << 9
+    LABEL_EDGE = 1 << 10
+    POOR_CHI2 = 1 << 11
+    HIGH_RHAT = 1 << 12
+    LOW_ESS = 1 << 13
+    DIVERGENT = 1 << 14
+
+
+DESCRIPTIONS = {
+    WARN.NODATA: "no usable pixel in any arm; not fitted",
+    WARN.MISSING_ARM: "an arm has no usable pixel; fitted without it",
+    WARN.FEW_PIXELS: "fewer than 500 usable pixels; not fitted",
+    WARN.BADFIBER: "the survey flags the fibre",
+    WARN.NONFINITE_INPUT: "NaN or infinity in flux or ivar; these pixels were masked",
+    WARN.NOT_STAR: "the survey classifies the target as no star; not fitted",
+    WARN.BAD_RV: "velocity missing or beyond 1500 km/s; not fitted",
+    WARN.NO_CATALOG_ROW: "no row for this target in the catalogue of velocities; not fitted",
+    WARN.NOT_CONVERGED: "the optimiser did not converge",
+    WARN.BAD_HESSIAN: "the curvature at the optimum is not positive; no errors",
+    WARN.LABEL_EDGE: "over 5 % of the posterior lies outside the trained Teff, logg or [Fe/H]",
+    WARN.POOR_CHI2: "chi2 per pixel above 3",
+    WARN.HIGH_RHAT: "R-hat above 1.01 for a label",
+    WARN.LOW_ESS: "effective sample size below 400 for a label",
+    WARN.DIVERGENT: "divergent transitions",
+}
+
+FATAL = (
+    WARN.NODATA
+    | WARN.FEW_PIXELS
+    | WARN.NOT_STAR
+    | WARN.BAD_RV
+    | WARN.NO_CATALOG_ROW
+    | WARN.BAD_HESSIAN
+)
+"""Bits of stars whose labels are NaN in the catalogue."""
+
+
+def names(value: int) -> list[str]:
+    """Names of the bits set in ``value``.
+
+    >>> names(WARN.NODATA | WARN.BAD_RV)
+    ['NODATA', 'BAD_RV']
+    """
+    return [str(bit.name) for bit in WARN if value & bit]
+
+
+def describe() -> list[tuple[str, int, str]]:
+    """(name, bit number, description) of every bit, in order."""
+    return [(str(bit.name), bit.value.bit_length() - 1, DESCRIPTIONS[bit]) for bit in WARN]

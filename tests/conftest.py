@@ -1,0 +1,67 @@
+"""What every test shares: float64, the real data, the shipped models, a count of compilations."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import jax
+import pytest
+
+jax.config.update("jax_enable_x64", True)  # label-space algebra; the command line does the same
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real measurements; skips where it is absent, fails where it is required."""
+    folder = Path(os.environ.get("BAYES_DDP_DATA") or ROOT.parent / "shared" / "data").resolve()
+    if folder.is_dir():
+        return folder
+    reason = (
+        f"The real data are not at {folder}; set BAYES_DDP_DATA to the folder that holds them."
+    )
+    if os.environ.get("BAYES_DDP_REQUIRE_DATA"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The emulators that this clone ships."""
+    return ROOT / "models"
+
+
+@pytest.fixture
+def compilations() -> Callable[[], AbstractContextManager[list[str]]]:
+    """A context manager that lists what XLA compiles inside it.
+
+    One entry per compiled function, its name where JAX tells it::
+
+        with compilations() as compiled:
+            fit(chunk)
+        assert len(compiled) == 1
+    """
+    return _compilations
+
+
+@contextmanager
+def _compilations() -> Iterator[list[str]]:
+    compiled: list[str] = []
+
+    def listen(event: str, duration: float, **metadata: str | int) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(str(metadata.get("fun_name", "")))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield compiled
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)

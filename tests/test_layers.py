@@ -1,0 +1,149 @@
+"""The house keeps its shape: imports point left, one place sets options, files stay short."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "bayes_ddp"
+
+ROOMS = (
+    "labels flags spectra emulator inference galaxy catalog population plots report config "
+    "pipeline compare mismatch pictures about demo cli"  # behind pipeline: what a command calls
+).split()
+LIMIT = 400  # lines
+
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+each_module = pytest.mark.parametrize("module", MODULES)
+
+
+def tree_of(module: str) -> ast.Module:
+    return ast.parse((PACKAGE / module).read_text())
+
+
+def room_of(module: str) -> str:
+    """``spectra/desi.py`` and ``bayes_ddp.spectra.desi`` are both in ``spectra``."""
+    return module.removeprefix("bayes_ddp.").removesuffix(".py").replace("/", ".").split(".")[0]
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Every module named in an import statement, at any depth, relative ones refused."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import on line {node.lineno}"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def ours(tree: ast.AST) -> set[str]:
+    """Rooms of this package that the tree imports from."""
+    names = {name for name in imports(tree) if name.split(".")[0] == "bayes_ddp"}
+    return {room_of(name) for name in names} & set(ROOMS)
+
+
+def dotted(node: ast.AST) -> str:
+    """``jax.config.update`` for the nodes that spell it; empty for anything else."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def settings(tree: ast.AST) -> list[str]:
+    """Places where options of JAX or NumPyro, or the environment, are changed."""
+    setters = {
+        "jax.config.update",
+        "os.putenv",
+        "os.environ.update",
+        "os.environ.setdefault",
+        "os.environ.pop",
+        "numpyro.enable_x64",
+        "numpyro.set_platform",
+        "numpyro.set_host_device_count",
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and dotted(node.func) in setters:
+            found.append(f"{dotted(node.func)} on line {node.lineno}")
+        if isinstance(node, ast.Subscript) and dotted(node.value) == "os.environ":
+            if not isinstance(node.ctx, ast.Load):
+                found.append(f"os.environ on line {node.lineno}")
+    return found
+
+
+@each_module
+def test_module_imports_only_from_rooms_to_its_left(module):
+    room = room_of(module)
+    if module == "__init__.py":
+        assert not ours(tree_of(module)), "the package itself imports lazily"
+        return
+    known = [*ROOMS, "__main__"]
+    assert room in known, f"{module} is in no room; the rooms are {ROOMS}"
+    right = [name for name in ours(tree_of(module)) if known.index(name) > known.index(room)]
+    assert not right, f"{module} imports from {right}, which stand to its right"
+
+
+@each_module
+def test_only_the_command_line_sets_options(module):
+    if room_of(module) != "cli":
+        assert not settings(tree_of(module))
+
+
+@each_module
+def test_file_fits_one_room(module):
+    lines = len((PACKAGE / module).read_text().splitlines())
+    assert lines <= LIMIT, f"{module} has {lines} lines: look whether it holds two rooms"
+
+
+def test_the_walk_sees_what_it_forbids():
+    wrong = ast.parse(
+        "import jax, os\n"
+        "def late():\n"
+        "    from bayes_ddp import cli\n"
+        "    import bayes_ddp.pipeline as p\n"
+        "jax.config.update('jax_enable_x64', True)\n"
+        "os.environ['A'] = 'b'\n"
+        "print(os.environ['A'])\n"
+    )
+    assert ours(wrong) == {"cli", "pipeline"}
+    assert settings(wrong) == ["jax.config.update on line 5", "os.environ on line 6"]
+
+
+def run(code: str) -> None:
+    """Run ``code`` in a fresh interpreter at the project's root; its failure is ours."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["bayes_ddp", "bayes_ddp.cli"])
+def test_import_is_free_of_jax(module):
+    run(f"""
+import sys
+import {module}
+heavy = {{"jax", "numpyro", "arviz", "galpy", "matplotlib"}} & set(sys.modules)
+sys.exit(f"{module} imports {{heavy}}" if heavy else 0)
+""")
+
+
+def test_import_leaves_options_and_environment_alone():
+    names = [f"bayes_ddp.{module[:-3].replace('/', '.')}" for module in MODULES]
+    names = [name for name in names if not name.endswith(("__init__", "__main__"))]
+    run(f"""
+import importlib
+import os
+import jax
+before = dict(os.environ), dict(jax.config.values)
+for name in {names}:
+    importlib.import_module(name)
+assert before == (dict(os.environ), dict(jax.config.values))
+""")
