@@ -1,0 +1,12 @@
+"""From survey files to normalised spectra: the border, one reader a survey, masks, LSF, prepare.
+
+``SURVEYS`` names the readers. Each is called with a list of spectrum files, an optional catalogue
+and optional redshift files, and gives a ``RawSpectra``.
+"""
+
+from bayes_ddp.spectra.desi import read_desi
+from bayes_ddp.spectra.lamost import read_lamost
+
+__all__ = ["SURVEYS"]
+
+SURVEYS = {"desi": read_desi, "lamost": read_lamost}

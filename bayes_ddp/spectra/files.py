@@ -1,0 +1,225 @@
+"""The border: every file that is read goes through here, and what comes in is checked once.
+
+A path must name an existing regular file, and must not be one that the FITS library would take
+for a filter expression, a clobber mark or an address. Headers are walked and sizes bounded
+before the library sees the file; checksums are verified where they are. Inside the border arrays
+have native byte order and text is ``str``.
+
+Writers use ``atomic_write``: whoever looks finds the old file or the whole new one.
+"""
+
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fitsio
+import numpy as np
+
+from bayes_ddp.spectra.layout import MAX_BYTES, BadFileError, scan, verify_checksums
+
+__all__ = [
+    "BadFileError",
+    "FitsFile",
+    "atomic_write",
+    "check_file",
+    "clean_pixels",
+    "native",
+    "open_fits",
+    "read_image",
+    "read_table",
+    "safe_card",
+    "verify_checksums",
+]
+
+_FORBIDDEN = re.compile(r"[\[\]()!|\x00-\x1f]|://|^-")
+
+
+def check_file(path: str | os.PathLike[str]) -> Path:
+    """The path, if it may be opened.
+
+    Raises BadFileError for names with ``[ ] ( ) ! |``, ``://``, control characters or a leading
+    ``-``, for anything but an existing regular file, and above 4 GiB.
+    """
+    text = os.fspath(path)
+    if _FORBIDDEN.search(text) or Path(text).name.startswith("-"):
+        raise BadFileError(
+            f"{text!r} is refused as a file name: [ ] ( ) ! |, '://', control characters and a "
+            "leading '-' have a meaning of their own in FITS libraries. Rename the file."
+        )
+    try:
+        status = os.stat(text)
+    except OSError as error:
+        raise BadFileError(f"{text} cannot be opened: {error.strerror}. Check the path.") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise BadFileError(f"{text} is no regular file. Name the file itself.")
+    if status.st_size > MAX_BYTES:
+        raise BadFileError(
+            f"{text} has {status.st_size} bytes; files above {MAX_BYTES} are not read. Split it."
+        )
+    return Path(text)
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """The same values in the byte order of this machine, text as ``str`` without padding."""
+    if array.dtype.kind == "S":
+        return np.char.rstrip(np.char.decode(array, "ascii", "replace"))
+    if array.dtype.kind == "U":
+        array = np.char.rstrip(array)
+    return np.asarray(array, array.dtype.newbyteorder("="))
+
+
+@dataclass(frozen=True)
+class FitsFile:
+    """An open, checked FITS file; ``names`` are its extension names in order."""
+
+    path: Path
+    names: tuple[str, ...]
+    _handle: Any
+
+    def __contains__(self, hdu: str) -> bool:
+        return hdu in self.names
+
+    def header(self, hdu: str | int = 0) -> dict[str, Any]:
+        """Keyword -> value of one header."""
+        found = self._get(hdu)
+        try:
+            header = found.read_header()
+            return {str(key): header[key] for key in header.keys() if key}
+        except (OSError, ValueError) as error:
+            raise self._unreadable(hdu, error) from None
+
+    def image(self, hdu: str | int) -> np.ndarray:
+        """The image of one HDU, native byte order; BadFileError if there is none."""
+        data = self._read(hdu)
+        if data is None or data.dtype.names is not None:
+            raise BadFileError(f"{self.path}, HDU {hdu} holds no image. Is this the right file?")
+        return native(data)
+
+    def table(self, hdu: str | int, columns: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+        """Column name -> values of one table, native byte order.
+
+        With ``columns`` only those, as far as they exist; else all but variable-length ones.
+        """
+        found = self._get(hdu)
+        if found.get_exttype() not in ("BINARY_TBL", "ASCII_TBL"):
+            raise BadFileError(f"{self.path}, HDU {hdu} holds no table. Is this the right file?")
+        wanted = [name for name in found.get_colnames() if not columns or name in columns]
+        if not found.get_nrows() or not wanted:
+            return {name: np.zeros(0) for name in wanted}
+        data = self._read(hdu, columns=wanted)
+        plain = [name for name in wanted if data.dtype[name].kind != "O"]
+        return {name: native(data[name]) for name in plain}
+
+    def _get(self, hdu: str | int) -> Any:
+        if hdu not in self.names if isinstance(hdu, str) else not 0 <= hdu < len(self.names):
+            raise BadFileError(
+                f"{self.path} has no HDU {hdu!r}; it has {[n for n in self.names if n]}. Is this "
+                "the right kind of file?"
+            )
+        return self._handle[hdu]
+
+    def _read(self, hdu: str | int, **options: Any) -> Any:
+        found = self._get(hdu)
+        try:
+            return found.read(**options)
+        except (OSError, ValueError) as error:
+            raise self._unreadable(hdu, error) from None
+
+    def _unreadable(self, hdu: str | int, error: Exception) -> BadFileError:
+        reason = " ".join(str(error).split())[:200]
+        return BadFileError(f"{self.path}, HDU {hdu} cannot be read: {reason}. Fetch it again.")
+
+
+@contextmanager
+def open_fits(path: str | os.PathLike[str]) -> Iterator[FitsFile]:
+    """A checked FITS file: name, sizes and, where present, checksums.
+
+    Raises BadFileError, with the reason, before the FITS library has seen a bad file.
+    """
+    path = check_file(path)
+    hdus = scan(path)
+    verify_checksums(path, hdus)
+    try:
+        handle = fitsio.FITS(str(path), "r")
+    except (OSError, ValueError) as error:
+        raise BadFileError(f"{path} cannot be read as FITS ({error}). Fetch it again.") from None
+    with handle:
+        if len(handle) != len(hdus):
+            raise BadFileError(
+                f"{path}: {len(hdus)} HDUs by their sizes, {len(handle)} by the FITS library. The "
+                "file is damaged: fetch it again."
+            )
+        yield FitsFile(path, tuple(hdu.name for hdu in hdus), handle)
+
+
+def read_table(
+    path: str | os.PathLike[str], hdu: str | int, columns: tuple[str, ...] = ()
+) -> dict[str, np.ndarray]:
+    """Column name -> values of one table of a FITS file; see ``FitsFile.table``."""
+    with open_fits(path) as file:
+        return file.table(hdu, columns)
+
+
+def read_image(path: str | os.PathLike[str], hdu: str | int) -> np.ndarray:
+    """One image of a FITS file; see ``FitsFile.image``."""
+    with open_fits(path) as file:
+        return file.image(hdu)
+
+
+def clean_pixels(
+    flux: np.ndarray, ivar: np.ndarray, masked: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flux and ivar that the rest of the package can trust, and which stars had to be mended.
+
+    flux, ivar : [star pixel], as read.
+    masked : [star pixel] bool, pixels that the survey rejects.
+
+    Returns flux and ivar as float32, finite, with ivar >= 0 and ivar = 0 where masked; and
+    [star] bool, whether a pixel that the survey offers as good was not finite or had ivar < 0.
+    """
+    unfit = ~np.isfinite(flux) | ~np.isfinite(ivar) | (ivar < 0)
+    mended = np.any(unfit & ~masked & (ivar != 0), axis=1)
+    kept = np.where(unfit | masked, 0, ivar)
+    return np.where(unfit, 0, flux).astype(np.float32), kept.astype(np.float32), mended
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its name when the block ends without error.
+
+    The suffix stays, so that writers know the format. On an error nothing is left behind.
+    """
+    target = Path(path)
+    token = f"{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = target.with_name(f".{target.stem}-{token}{target.suffix}")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, target)
+        _sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def safe_card(text: object) -> str:
+    """Text that may go into a FITS header: printable ASCII, at most 68 characters.
+
+    >>> safe_card("a width of 5 Å")
+    'a width of 5 ?'
+    """
+    line = " ".join(str(text).split())
+    return "".join(c if " " <= c <= "~" else "?" for c in line)[:68]
