@@ -1,0 +1,35 @@
+"""Posteriors of a run -> one catalogue, as a table and as a FITS file."""
+
+from bayes_ddp.catalog.columns import COLUMNS, Column
+from bayes_ddp.catalog.fits import read_catalogue, write_catalogue
+from bayes_ddp.catalog.match import Content, match_rows, read_columns
+from bayes_ddp.catalog.table import make_catalogue, pack_covariance, unpack_covariance
+from bayes_ddp.catalog.verdict import (
+    DETECTED,
+    NOT_FITTED,
+    PRIOR_DOMINATED,
+    UPPER_LIMIT,
+    chi2_warning,
+    edge_warning,
+    label_flags,
+)
+
+__all__ = [
+    "COLUMNS",
+    "DETECTED",
+    "NOT_FITTED",
+    "PRIOR_DOMINATED",
+    "UPPER_LIMIT",
+    "Column",
+    "Content",
+    "chi2_warning",
+    "edge_warning",
+    "label_flags",
+    "make_catalogue",
+    "match_rows",
+    "pack_covariance",
+    "read_catalogue",
+    "read_columns",
+    "unpack_covariance",
+    "write_catalogue",
+]

@@ -1,0 +1,88 @@
+"""What the catalogue holds: ``COLUMNS``, the one table of names, units, UCDs and descriptions.
+
+A new column is a row here and its values in ``table._values``. Descriptions fit on one FITS card.
+"""
+
+from dataclasses import dataclass, replace
+
+from bayes_ddp.labels import label
+
+__all__ = ["COLUMNS", "Column"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, or one kind of column, of the catalogue.
+
+    scope : ``input`` where the reader gives it, ``label`` for each label, ``limit`` for each label
+        that can be undetected, ``arm`` for each arm, ``sampled`` where the sampler reports it,
+        else ``star``. ``{label}`` and ``{arm}`` in the texts are filled in.
+    """
+
+    name: str
+    unit: str
+    dtype: str
+    ucd: str
+    description: str
+    scope: str = "star"
+
+    def named(self, name: str) -> "Column":
+        """The column of one label or one arm."""
+        if self.scope == "arm":
+            texts = {"arm": name.upper(), "text": "", "unit": "", "ucd": ""}
+        else:
+            row = label(name)
+            texts = {"label": row.column, "unit": row.unit, "ucd": row.ucd}
+            texts["text"] = row.description
+        filled = {f: getattr(self, f).format(**texts) for f in ("name", "unit", "ucd")}
+        return replace(self, **filled, description=self.description.format(**texts))
+
+
+COLUMNS = (
+    Column("TARGETID", "", "i8", "meta.id;meta.main", "DESI target identifier", "input"),
+    Column("OBSID", "", "i8", "meta.id;meta.main", "LAMOST observation, -1 if unknown", "input"),
+    Column("SPECID", "", "U", "meta.id", "night, plate, spectrograph and fibre", "input"),
+    Column("SURVEY", "", "U", "meta.id", "part of the survey", "input"),
+    Column("PROGRAM", "", "U", "meta.id", "program of the survey", "input"),
+    Column("HEALPIX", "", "i8", "pos.healpix", "HEALPix pixel of the file", "input"),
+    Column("TILEID", "", "i8", "meta.id", "tile of the file, -1 if none", "input"),
+    Column("SRCFILE", "", "U", "meta.id;meta.file", "name of the input file", "input"),
+    Column("TARGET_RA", "deg", "f8", "pos.eq.ra;meta.main", "right ascension, J2000", "input"),
+    Column("TARGET_DEC", "deg", "f8", "pos.eq.dec;meta.main", "declination, J2000", "input"),
+    Column("SPECTYPE", "", "U", "src.class", "spectral type given by the survey", "input"),
+    Column("SUBCLASS", "", "U", "src.spType", "subtype given by the survey", "input"),
+    Column("EBV", "mag", "f8", "phot.color.excess", "E(B-V) given by the survey", "input"),
+    Column("COADD_FIBERSTATUS", "", "i4", "meta.code.qual", "fibre flags of the survey", "input"),
+    Column("RVS_WARN", "", "i8", "meta.code.qual", "flags of the velocity catalogue", "input"),
+    *(
+        Column(f"SN_{b}", "", "f8", "stat.snr", f"signal to noise in {b.lower()}, survey", "input")
+        for b in "UGRIZ"
+    ),
+    Column("{label}", "{unit}", "f8", "{ucd}", "{text}; NaN if undetected", "label"),
+    Column("{label}_ERR", "{unit}", "f8", "stat.stdev;{ucd}", "standard deviation", "label"),
+    Column("{label}_P16", "{unit}", "f8", "stat.value;{ucd}", "16 % quantile", "label"),
+    Column("{label}_P50", "{unit}", "f8", "stat.value;{ucd}", "median", "label"),
+    Column("{label}_P84", "{unit}", "f8", "stat.value;{ucd}", "84 % quantile", "label"),
+    Column("{label}_INFO", "", "f8", "stat.fit.goodness;{ucd}",
+           "1 - variance of posterior / variance of prior", "label"),
+    Column("{label}_UL95", "{unit}", "f8", "stat.value;{ucd}",
+           "95 % quantile, the limit where the flag is 1", "limit"),
+    Column("{label}_FLAG", "", "u1", "meta.code;{ucd}",
+           "0 detected, 1 upper limit, 2 prior-dominated, 255 fixed or no fit", "limit"),
+    Column("LABEL_COV", "", "f8", "stat.covariance",
+           "lower triangle, row by row, labels as in LABEL01, LABEL02..."),
+    Column("CHI2", "", "f8", "stat.fit.chi2", "chi2 at the best fit"),
+    Column("NPIX", "", "i4", "meta.number", "pixels in the fit"),
+    Column("CHI2_RED", "", "f8", "stat.fit.chi2", "CHI2 / NPIX"),
+    Column("SNR_{arm}", "", "f8", "stat.snr", "median flux * sqrt(ivar), arm {arm}", "arm"),
+    Column("VRAD_IN", "km/s", "f8", "spect.dopplerVeloc.opt", "velocity from the survey"),
+    Column("VRAD_FIT", "km/s", "f8", "spect.dopplerVeloc.opt", "velocity fitted with the labels"),
+    Column("VRAD_ERR", "km/s", "f8", "stat.stdev;spect.dopplerVeloc.opt",
+           "standard deviation of VRAD_FIT"),
+    Column("LSF_{arm}", "", "f8", "instr.det.psf", "fitted factor on the LSF, arm {arm}", "arm"),
+    Column("RHAT_MAX", "", "f8", "stat.fit.goodness", "largest split R-hat of a label", "sampled"),
+    Column("ESS_MIN", "", "f8", "stat.fit.goodness", "smallest bulk ESS of a label", "sampled"),
+    Column("DIVERGENCES", "", "i4", "meta.number", "divergent transitions", "sampled"),
+    Column("WARN", "", "i8", "meta.code.qual", "warning bits, see WARNB00, WARNB01..."),
+)  # fmt: skip
+"""Every column that is not the user's own, in the order of the file."""

@@ -1,0 +1,157 @@
+"""Posteriors to a table: a row for every input spectrum, whatever happened to it.
+
+A value column is NaN wherever the data say little about the label or the fit cannot be trusted;
+what describes the posterior itself (``_ERR``, quantiles, ``LABEL_COV``) stays. So a number in
+``MG_FE`` can be used without looking further, and nothing is lost.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+from astropy.table import Column as TableColumn
+from astropy.table import Table
+
+from bayes_ddp.catalog.columns import COLUMNS, Column
+from bayes_ddp.catalog.verdict import PRIOR_DOMINATED, UPPER_LIMIT, label_flags
+from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.inference.posterior import Posterior
+from bayes_ddp.labels import label
+from bayes_ddp.spectra.files import safe_card
+from bayes_ddp.spectra.spectrum import RawSpectra
+
+__all__ = ["make_catalogue", "pack_covariance", "unpack_covariance"]
+
+_NO_FLAG = ("teff", "logg", "vmic")
+
+
+def pack_covariance(covariance: np.ndarray) -> np.ndarray:
+    """[..., n (n + 1) / 2], lower triangles, row by row, of covariances [..., n, n].
+
+    >>> pack_covariance(np.array([[1.0, 2.0], [2.0, 5.0]]))
+    array([1., 2., 5.])
+    """
+    rows, columns = np.tril_indices(covariance.shape[-1])
+    return covariance[..., rows, columns]
+
+
+def unpack_covariance(packed: np.ndarray, number: int) -> np.ndarray:
+    """[..., number, number], the symmetric covariances that ``pack_covariance`` packed.
+
+    Raises ValueError where the length is not that of ``number`` labels.
+    """
+    if packed.shape[-1] != number * (number + 1) // 2:
+        raise ValueError(
+            f"A packed covariance of {number} labels has {number * (number + 1) // 2} values, "
+            f"this one {packed.shape[-1]}. Count the cards LABEL01, LABEL02... in the header."
+        )
+    rows, columns = np.tril_indices(number)
+    full = np.empty((*packed.shape[:-1], number, number), packed.dtype)
+    full[..., rows, columns] = full[..., columns, rows] = packed
+    return full
+
+
+def make_catalogue(
+    raw: RawSpectra, posterior: Posterior, snr: Mapping[str, np.ndarray], warn: np.ndarray
+) -> Table:
+    """The catalogue: identifiers as the reader gave them, labels, fit, warnings; a row per star.
+
+    Parameters
+    ----------
+    raw, posterior
+        The same stars in the same order; a star that was not fitted is NaN in ``posterior``.
+    snr : arm -> [star]
+        Median signal-to-noise ratio per pixel.
+    warn : [star] int64
+        Joined with ``posterior.warn``. A star with a bit of ``FATAL`` or with ``LABEL_EDGE`` has
+        NaN in every label column.
+
+    Raises ValueError where the stars or the arms do not match.
+    """
+    arms = [arm.name for arm in raw.arms]
+    if not len(raw) == len(posterior) == len(warn) or set(arms) != set(snr):
+        raise ValueError(
+            f"A catalogue needs one posterior, warning and S/N per spectrum and arm: {len(raw)} "
+            f"spectra, {len(posterior)} posteriors, {len(warn)} warnings, arms {arms}, "
+            f"S/N of {sorted(snr)}. Pass results of the same chunk."
+        )
+    values = _values(raw, posterior, snr, np.asarray(warn, np.int64) | posterior.warn)
+    table = Table(
+        meta={f"LABEL{i:02d}": label(n).column for i, n in enumerate(posterior.names, 1)}
+    )
+    ours = list(_expand(posterior.names, arms, values))
+    for column, given in _inputs(raw, {column.name for column, _ in ours}):
+        table[column.name] = _filled(column, given)
+    for column, content in ours:
+        table[column.name] = _filled(column, content.astype(column.dtype))
+    return table
+
+
+def _values(
+    raw: RawSpectra, posterior: Posterior, snr: Mapping[str, np.ndarray], warn: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Name of a row of ``COLUMNS`` -> [star ...], [star label] or [star arm]."""
+    information, flag = label_flags(posterior)
+    untrusted = (warn & int(FATAL | WARN.LABEL_EDGE)) != 0
+    hidden = untrusted[:, None] | (flag == UPPER_LIMIT) | (flag == PRIOR_DOMINATED)
+    p16, p50, p84, p95 = posterior.quantiles((0.16, 0.5, 0.84, 0.95))
+    pixels = posterior.pixels
+    values = {
+        "{label}": np.where(hidden, np.nan, posterior.mean),
+        "{label}_ERR": posterior.sd,
+        "{label}_P16": p16,
+        "{label}_P50": p50,
+        "{label}_P84": p84,
+        "{label}_INFO": information,
+        "{label}_UL95": p95,
+        "{label}_FLAG": flag,
+        "LABEL_COV": pack_covariance(posterior.covariance),
+        "CHI2": posterior.chi2,
+        "NPIX": pixels,
+        "CHI2_RED": np.where(pixels > 0, posterior.chi2 / np.maximum(pixels, 1), np.nan),
+        "SNR_{arm}": np.stack([snr[arm.name] for arm in raw.arms], axis=1),
+        "VRAD_IN": raw.vrad,
+        "VRAD_FIT": raw.vrad + posterior.velocity[:, 0],
+        "VRAD_ERR": posterior.velocity[:, 1],
+        "LSF_{arm}": posterior.lsf,
+        "WARN": warn,
+    }
+    told = posterior.diagnostics
+    if "rhat" in told and "ess" in told:  # fmax, fmin: NaN only where all are NaN
+        values["RHAT_MAX"] = np.fmax.reduce(told["rhat"], axis=1)
+        values["ESS_MIN"] = np.fmin.reduce(told["ess"], axis=1)
+    if "divergences" in told:
+        values["DIVERGENCES"] = told["divergences"]
+    return values
+
+
+def _expand(
+    names: tuple[str, ...], arms: list[str], values: dict[str, np.ndarray]
+) -> Iterator[tuple[Column, np.ndarray]]:
+    """Rows of ``COLUMNS`` with their values, label by label."""
+    for place, name in enumerate(names):
+        scopes = ("label",) if name in _NO_FLAG else ("label", "limit")
+        for row in COLUMNS:
+            if row.scope in scopes:
+                yield row.named(name), values[row.name][:, place]
+    for row in COLUMNS:
+        if row.scope == "arm":
+            for place, arm in enumerate(arms):
+                yield row.named(arm), values[row.name][:, place]
+        elif row.scope in ("star", "sampled") and row.name in values:
+            yield row, values[row.name]
+
+
+def _inputs(raw: RawSpectra, taken: set[str]) -> Iterator[tuple[Column, np.ndarray]]:
+    """The reader's columns as they are, but for a name of ours, which gets ``_IN`` behind it."""
+    known = {row.name: row for row in COLUMNS if row.scope == "input"}
+    for name, content in raw.columns.items():
+        plain = Column(name, "", "", "", f"{safe_card(name)[:24]} of the input, as it was given")
+        row = known.get(name, plain)
+        yield (replace(row, name=f"{name}_IN") if name.upper() in taken else row), content
+
+
+def _filled(row: Column, content: np.ndarray) -> TableColumn:
+    return TableColumn(
+        content, unit=row.unit or None, description=row.description, meta={"ucd": row.ucd}
+    )

@@ -1,0 +1,78 @@
+"""What a posterior says about each label (measured, limit, nothing), and where to distrust it."""
+
+import numpy as np
+
+from bayes_ddp.flags import WARN
+from bayes_ddp.inference.posterior import Posterior
+from bayes_ddp.labels import LabelSpace
+
+__all__ = [
+    "DETECTED",
+    "NOT_FITTED",
+    "PRIOR_DOMINATED",
+    "UPPER_LIMIT",
+    "chi2_warning",
+    "edge_warning",
+    "label_flags",
+]
+
+DETECTED, UPPER_LIMIT, PRIOR_DOMINATED, NOT_FITTED = 0, 1, 2, 255
+"""Values of the ``_FLAG`` columns; ``NOT_FITTED`` also marks a label that the run held fixed."""
+
+_BY_INFORMATION = ("teff", "logg", "vmic", "feh")
+_MAX_CHI2 = 3.0  # per pixel
+_MAX_OUTSIDE = 0.05
+
+
+def label_flags(posterior: Posterior) -> tuple[np.ndarray, np.ndarray]:
+    """(information [star label], flag [star label] uint8) of each label.
+
+    Information is ``1 - sd_posterior^2 / sd_prior^2``: 0 where the spectrum adds nothing.
+
+    The flag asks what the spectrum alone excludes. A Gaussian posterior over a Gaussian prior
+    implies a Gaussian likelihood, of precision ``1/sd_posterior^2 - 1/sd_prior^2``; a value is
+    excluded where that likelihood is more than 2 sigma from it. A label is *detected* where its
+    information is at least 1/2 and both ends of the prior (mean -+ 2 sd) are excluded: narrow
+    alone is not enough, since weak lines that fade to nothing can narrow the posterior from above
+    only. That is an *upper limit*: the high end is excluded, the low end is not. Anything else is
+    *prior-dominated*. Teff, log g, vmic and [Fe/H] shape the whole spectrum and do not fade, so
+    information alone detects them. Labels that were fixed, or not fitted, have 255.
+    """
+    sd, prior_sd = posterior.sd, posterior.prior_sd
+    with np.errstate(divide="ignore", invalid="ignore"):
+        information = np.where(prior_sd > 0, 1 - (sd / prior_sd) ** 2, np.nan)
+        weight, prior_weight = 1 / sd**2, 1 / prior_sd**2
+        precision = weight - prior_weight
+        pull = np.where(prior_weight > 0, posterior.prior_mean * prior_weight, 0.0)
+        centre = (posterior.mean * weight - pull) / precision
+        low, high = (posterior.prior_mean + side * prior_sd for side in (-2, 2))
+        not_low = (centre > low) & (precision * (centre - low) ** 2 > 4)
+        not_high = (centre < high) & (precision * (centre - high) ** 2 > 4)
+        sharp = information >= 0.5
+    plain = np.array([name in _BY_INFORMATION for name in posterior.names])
+    detected = sharp & (plain | (not_low & not_high))
+    flag = np.where(
+        detected, DETECTED, np.where(not_high & ~not_low, UPPER_LIMIT, PRIOR_DOMINATED)
+    )
+    fitted = np.isfinite(posterior.mean) & (sd > 0) & (prior_sd > 0)
+    return information, np.where(fitted, flag, NOT_FITTED).astype(np.uint8)
+
+
+def edge_warning(posterior: Posterior, space: LabelSpace) -> np.ndarray:
+    """[star] int64: ``LABEL_EDGE`` where the posterior leaves the labels the model was trained on.
+
+    Set where over 5 % of a star's weighted draws have Teff, log g or [Fe/H] outside ``space``.
+    """
+    outside = np.zeros(posterior.log_weight.shape, bool)
+    for name in {"teff", "logg", "feh"} & set(posterior.names):
+        values, at = posterior.draws[..., posterior.names.index(name)], space.index(name)
+        outside |= (values < space.low[at]) | (values > space.high[at])
+    weight = np.exp(posterior.log_weight - posterior.log_weight.max(axis=0))
+    share = (weight * outside).sum(axis=0) / weight.sum(axis=0)
+    return np.where(share > _MAX_OUTSIDE, int(WARN.LABEL_EDGE), 0).astype(np.int64)
+
+
+def chi2_warning(posterior: Posterior) -> np.ndarray:
+    """[star] int64: ``POOR_CHI2`` where chi2 per pixel exceeds 3."""
+    poor = posterior.chi2 > _MAX_CHI2 * posterior.pixels
+    return np.where(poor & (posterior.pixels > 0), int(WARN.POOR_CHI2), 0).astype(np.int64)

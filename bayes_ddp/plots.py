@@ -1,0 +1,260 @@
+"""The figures. Each gets axes (or an empty figure) and finished numbers, and returns what it drew.
+
+Nothing here computes a statistic, saves a file or changes a global setting of matplotlib. Sizes
+are for figures of about 12 inches width that are printed on a page.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from bayes_ddp.labels import label
+
+__all__ = ["fit_axes", "plot_comparison", "plot_corner", "plot_fit", "plot_recovery", "title"]
+
+_DATA, _MODEL, _TRUTH = "0.5", "#c23b22", "#1f4e9c"
+_TEXT, _TICK = 10, 9
+_RESIDUAL = 5.0  # sigma, half height of a residual strip
+_MARGIN = 0.06
+
+
+def title(name: str) -> str:
+    r"""A label's symbol and unit as an axis writes them, without LaTeX.
+
+    >>> title("teff")
+    '$T_\\mathrm{eff}$ [K]'
+    """
+    row = label(name)
+    return f"${row.tex}$ [{row.unit}]"
+
+
+def fit_axes(figure: Figure, number: int) -> list[Axes]:
+    """Axes for ``plot_fit``: for each of ``number`` arms a panel and, below it, a flat strip."""
+    height, width = figure.get_figheight(), figure.get_figwidth()
+    outer = figure.add_gridspec(number, 1, hspace=0.2, left=0.85 / width, right=1 - 0.2 / width,
+                                top=1 - 0.35 / height, bottom=0.5 / height)  # fmt: skip
+    axes = []
+    for arm in range(number):
+        inner = outer[arm].subgridspec(2, 1, height_ratios=[3.0, 1.1], hspace=0.04)
+        panel = figure.add_subplot(inner[0])
+        axes += [panel, figure.add_subplot(inner[1], sharex=panel)]
+    return axes
+
+
+def plot_fit(
+    axes: Sequence[Axes],
+    wave: np.ndarray,
+    flux: np.ndarray,
+    ivar: np.ndarray,
+    model: np.ndarray,
+    arms: Sequence[tuple[str, int, int]],
+    *,
+    note: str = "",
+) -> list[Line2D]:
+    """Draw one star's spectrum, its best fit and the residuals, arm by arm.
+
+    Parameters
+    ----------
+    axes : two an arm, panel and strip, as ``fit_axes`` makes them
+    wave : [pixel], Å vacuum, barycentric
+    flux, model : [pixel], over pseudo-continuum
+    ivar : [pixel], with all that the likelihood adds to the variance
+        Pixels with 0 leave a gap, not a line across; the model is pale there.
+    arms : (name, first pixel, past the last pixel)
+    note : text above the first panel, such as the star and its labels
+
+    Returns data, model and residual line of each arm. Raises ValueError where the number of axes
+    is not two an arm.
+    """
+    if len(axes) != 2 * len(arms):
+        raise ValueError(
+            f"{len(arms)} arms need {2 * len(arms)} axes, {len(axes)} were given. Take fit_axes."
+        )
+    good = (ivar > 0) & np.isfinite(flux)
+    data, used = np.where(good, flux, np.nan), np.where(good, model, np.nan)
+    residual = (data - model) * np.sqrt(np.where(good, ivar, np.nan))
+    lines: list[Line2D] = []
+    for (name, first, last), panel, strip in zip(arms, axes[::2], axes[1::2], strict=True):
+        part = slice(first, last)
+        x = wave[part]
+        panel.plot(x, model[part], color=_MODEL, linewidth=0.6, alpha=0.25)
+        lines += panel.step(x, data[part], where="mid", color=_DATA, linewidth=0.9, label="data")
+        lines += panel.plot(x, used[part], color=_MODEL, linewidth=0.7, label="model")
+        lines += strip.step(x, residual[part], where="mid", color=_DATA, linewidth=0.6)
+        strip.axhline(0.0, color=_MODEL, linewidth=0.8)
+        known = good[part] & np.isfinite(model[part])
+        _frame(panel, strip, x, (flux[part][known], model[part][known]))
+        panel.text(0.008, 0.06, name.upper(), transform=panel.transAxes, fontweight="bold",
+                   bbox={"color": "white", "pad": 1.5})  # fmt: skip
+    axes[0].legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), frameon=False, ncols=2,
+                   fontsize=_TICK, borderaxespad=0.2)  # fmt: skip
+    if note:
+        axes[0].set_title(note, loc="left", fontsize=_TEXT)
+    axes[-1].set_xlabel("wavelength (vacuum) [Å]", fontsize=_TEXT)
+    return lines
+
+
+def _frame(
+    panel: Axes, strip: Axes, wave: np.ndarray, seen: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Limits, ticks and words of one arm; a few wild pixels of the data do not set the height."""
+    data, fit = seen
+    if len(data):
+        ends = np.concatenate([np.quantile(data, [0.002, 0.998]), fit])
+        room = 2 * _MARGIN * max(np.ptp(ends), 0.05)
+        panel.set_ylim(ends.min() - room, ends.max() + room)
+    panel.set_xlim(wave[0], wave[-1])
+    strip.set_ylim(-_RESIDUAL, _RESIDUAL)
+    strip.set_yticks([-3, 0, 3])
+    panel.set_ylabel("flux / pseudo-\ncontinuum", fontsize=_TEXT)
+    strip.set_ylabel("residual\n[σ]", fontsize=_TEXT)
+    panel.tick_params(labelbottom=False)
+    for axes in (panel, strip):
+        axes.tick_params(direction="in", top=True, right=True, labelsize=_TICK)
+        axes.yaxis.set_label_coords(-0.036, 0.5)
+
+
+def plot_corner(
+    figure: Figure, draws: np.ndarray, names: Sequence[str], truth: np.ndarray | None = None
+) -> np.ndarray:
+    """Draw all pairs of labels of one star: 68 and 95 % contours, marginals, truth where known.
+
+    Parameters
+    ----------
+    figure
+        Empty; 1.2 inches a label and 1.2 more keep the ticks readable.
+    draws : [draw label], equally weighted
+    truth : [label]
+        NaN where unknown.
+
+    Returns the axes [label label]. Labels that do not vary (held fixed) are left out; raises
+    ValueError where fewer than two vary.
+    """
+    import corner
+
+    draws = np.asarray(draws, float)
+    free = [i for i in range(len(names)) if np.ptp(draws[:, i]) > 0]
+    if len(free) < 2:
+        raise ValueError(
+            f"A corner picture needs two labels that vary, of {tuple(names)} {len(free)} do. Fit "
+            "more labels, or draw a histogram."
+        )
+    known = np.full(len(names), np.nan) if truth is None else np.asarray(truth, float)
+    marks = [float(known[i]) if np.isfinite(known[i]) else None for i in free]
+    seen = np.vstack([draws, np.where(np.isfinite(known), known, draws[0])])  # a far truth shows
+    ends = [(seen[:, i].min(), seen[:, i].max()) for i in free]
+    corner.corner(
+        draws[:, free],
+        fig=figure,
+        bins=int(np.clip(0.9 * np.sqrt(len(draws)), 12, 30)),  # few draws make ragged contours
+        labels=[title(names[i]) for i in free],
+        truths=marks,
+        truth_color=_TRUTH, color="0.15",
+        range=[(low - 0.12 * (high - low), high + 0.12 * (high - low)) for low, high in ends],
+        levels=(0.68, 0.95),
+        smooth=1.0,
+        plot_datapoints=False, plot_density=False, fill_contours=True,
+        contourf_kwargs={"colors": ["white", "0.85", "0.6"]},
+        contour_kwargs={"linewidths": 0.8},
+        hist_kwargs={"linewidth": 0.9},
+        label_kwargs={"fontsize": _TEXT + 1},
+    )  # fmt: skip
+    axes = np.array(figure.axes).reshape(len(free), len(free))
+    _arrange_corner(figure, axes)
+    return axes
+
+
+def _arrange_corner(figure: Figure, axes: np.ndarray) -> None:
+    """Margins and titles at fixed distances in inches, few ticks, whatever the figure's size."""
+    width, height = figure.get_size_inches()
+    figure.subplots_adjust(left=1.05 / width, bottom=1.05 / height, right=1 - 0.1 / width,
+                           top=1 - 0.1 / height, wspace=0.06, hspace=0.06)  # fmt: skip
+    panel = axes[-1, 0].get_position()
+    for row in range(len(axes)):
+        axes[-1, row].xaxis.set_label_coords(0.5, -0.8 / (panel.height * height))
+        axes[row, 0].yaxis.set_label_coords(-0.8 / (panel.width * width), 0.5)
+        for place in axes[row, : row + 1]:
+            place.tick_params(labelsize=_TEXT, direction="in")
+            place.set_xticks(_inner_ticks(*place.get_xlim()))
+            if place is not axes[row, row]:
+                place.set_yticks(_inner_ticks(*place.get_ylim()))
+
+
+def _inner_ticks(low: float, high: float) -> list[float]:
+    """Two or three round values, none so near an end that it runs into the next panel's."""
+    room = 0.12 * (high - low)
+    return [t for t in MaxNLocator(3).tick_values(low, high) if low + room < t < high - room]
+
+
+def plot_recovery(
+    axes: Sequence[Axes],
+    truth: np.ndarray,
+    mean: np.ndarray,
+    sd: np.ndarray,
+    names: Sequence[str],
+) -> list[ErrorbarContainer]:
+    """Draw how far each fitted label lies from its truth, one label on each of ``axes``.
+
+    truth, mean, sd : [star label], units of ``names``; stars with NaN are left out.
+
+    Raises ValueError where there are fewer axes than labels; axes beyond them are hidden.
+    """
+    if len(axes) < len(names):
+        raise ValueError(f"{len(names)} labels need as many axes, {len(axes)} were given.")
+    drawn = []
+    for i, (name, ax) in enumerate(zip(names, axes, strict=False)):
+        known = np.isfinite(truth[:, i]) & np.isfinite(mean[:, i]) & np.isfinite(sd[:, i])
+        offset = (mean - truth)[known, i]
+        drawn.append(_points(ax, truth[known, i], offset, {"yerr": sd[known, i]}))
+        ax.axhline(0.0, color=_MODEL, linewidth=0.9, zorder=1)
+        symbol = f"${label(name).tex}$"
+        ax.set_xlabel(f"true {title(name)}", fontsize=_TEXT)
+        ax.set_ylabel(f"fit − true {symbol}", fontsize=_TEXT)
+    for ax in axes[len(names) :]:
+        ax.set_visible(False)
+    return drawn
+
+
+def plot_comparison(
+    ax: Axes,
+    ours: np.ndarray,
+    ours_err: np.ndarray,
+    theirs: np.ndarray,
+    theirs_err: np.ndarray,
+    label: str,
+) -> ErrorbarContainer:
+    """Draw one label of this catalogue against another's, with the line on which they agree.
+
+    ours, ours_err, theirs, theirs_err : [star], unit of ``label``; NaN errors draw no bar.
+    """
+    bars = {
+        "xerr": np.nan_to_num(theirs_err, nan=0.0),
+        "yerr": np.nan_to_num(ours_err, nan=0.0),
+    }
+    points = _points(ax, theirs, ours, bars)
+    seen = np.concatenate([ours[np.isfinite(ours)], theirs[np.isfinite(theirs)]])
+    if len(seen):
+        room = _MARGIN * max(np.ptp(seen), 1e-3 * np.abs(seen).max(), 1e-6)
+        limits = (seen.min() - room, seen.max() + room)
+        ax.set(xlim=limits, ylim=limits, aspect="equal")
+    ax.axline((0.0, 0.0), slope=1.0, color=_MODEL, linewidth=0.9, zorder=1)
+    ax.set_xlabel(f"other {title(label)}", fontsize=_TEXT)
+    ax.set_ylabel(f"this catalogue {title(label)}", fontsize=_TEXT)
+    return points
+
+
+def _points(ax: Axes, x: np.ndarray, y: np.ndarray, bars: dict[str, Any]) -> ErrorbarContainer:
+    points = ax.errorbar(
+        x, y, **bars, fmt="o", color="0.2", markersize=3.2, markeredgewidth=0,
+        ecolor="0.72", elinewidth=0.7, zorder=2,
+    )  # fmt: skip
+    ax.tick_params(direction="in", top=True, right=True, labelsize=_TICK)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(5))
+    return points
