@@ -1,0 +1,369 @@
+"""The command line: each subcommand builds settings and calls what Python users call too."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+app = App(
+    name="bayes-ddp",
+    help="Posteriors of stellar labels (Teff, logg, vmic, [Fe/H], eleven [X/Fe]) from survey "
+    "spectra.\n\nStart with: bayes-ddp demo\n\nYour own spectra: bayes-ddp fit --survey lamost "
+    "--spectra spec-*.fits --emulator lamost-physics --output OUT\n\nEverything a run can do: a "
+    "run file (bayes-ddp run --help).",
+    help_format="markdown",
+)
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+
+
+def main() -> None:
+    """Run the command line; one sentence and exit status 1 for anything the user can mend."""
+    try:
+        app()
+    except (ValueError, OSError, RuntimeError, KeyError) as error:
+        if os.environ.get("BAYES_DDP_TRACEBACK"):
+            raise
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"bayes-ddp: {text}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("bayes-ddp: stopped; the same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _start_jax() -> None:
+    """Float64 on and a compile cache, before the first array is made."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    cache = os.environ.get("BAYES_DDP_CACHE")
+    if cache:
+        jax.config.update("jax_compilation_cache_dir", cache)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+@contextmanager
+def _bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar with rate and time to go, on stderr."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("to go"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total, rate="")
+            task = bar.tasks[tasks[what]]
+            speed = done / task.elapsed if task.elapsed else 0.0
+            bar.update(tasks[what], completed=done, total=total, rate=f"{speed:.1f}/s")
+
+        yield show
+
+
+def _tell(figures: dict[str, Any], text: str, as_json: bool) -> None:
+    print(json.dumps(figures, default=float) if as_json else text)
+
+
+@app.command
+def run(file: Path, /, *, json: Json = False, quiet: bool = False) -> None:
+    """Fit the spectra of a run file and write catalogue, draws and pictures.
+
+    A run that was stopped goes on where it was: give the same command again.
+
+    Parameters
+    ----------
+    file
+        Run file, for example runs/demo/run.toml.
+    json
+        Print the figures as one JSON object.
+    quiet
+        Show no progress.
+    """
+    _start_jax()
+    from bayes_ddp import config
+
+    _run(config.load(file), as_json=json, quiet=quiet)
+
+
+@app.command
+def fit(
+    *,
+    survey: Literal["desi", "lamost"],
+    spectra: Annotated[list[Path], Parameter(consume_multiple=True)],
+    emulator: str,
+    output: Path,
+    catalog: Path | None = None,
+    redshifts: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    targetid: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None,
+    sampler: Literal["map", "nuts"] = "map",
+    mismatch: bool = False,
+    seed: int = 1,
+    json: Json = False,
+    quiet: bool = False,
+) -> None:
+    """Fit spectra given on the command line; the run file this stands for goes into the output.
+
+    Parameters
+    ----------
+    survey
+        Whose format the files have.
+    spectra
+        Spectrum files, e.g. --spectra spec-*.fits or coadd-*.fits.
+    emulator
+        Shipped model (desi-physics, lamost-physics) or a model folder.
+    output
+        Folder for catalogue.fits, draws, pictures and run.toml.
+    catalog
+        DESI: RVS/MWS catalogue with VRAD. LAMOST: table that maps filename to obsid.
+    redshifts
+        DESI: redrock files, where there is no catalogue.
+    targetid
+        DESI: fit only these targets.
+    sampler
+        map: best fit and Gaussian covariance, fast. nuts: Markov chains, seconds a star.
+    mismatch
+        Add the model's measured mismatch to real stars to the error.
+    seed
+        Of the random draws.
+    json
+        Print the figures as one JSON object.
+    quiet
+        Show no progress.
+    """
+    _start_jax()
+    from bayes_ddp import config
+
+    table: dict[str, Any] = {
+        "schema": 1,
+        "seed": seed,
+        "input": {
+            "survey": survey,
+            "spectra": [str(p) for p in spectra],
+            "redshifts": [str(p) for p in redshifts or []],
+            "targetid": targetid or [],
+        },
+        "emulator": {"name": emulator},
+        "nuisance": {"mismatch": mismatch},
+        "sampler": {"kind": sampler},
+        "output": {"directory": str(output)},
+    }
+    if catalog:
+        table["input"]["catalog"] = str(catalog)
+    _run(config.parse(table, source="bayes-ddp fit", base=Path.cwd()), as_json=json, quiet=quiet)
+
+
+def _run(settings: Any, *, as_json: bool, quiet: bool) -> None:
+    import time
+
+    from bayes_ddp import pictures, pipeline
+
+    began = time.perf_counter()
+    with _bar(quiet) as progress:
+        setup, outcome = pipeline.run(settings, progress=progress)
+    drawn = pictures.draw(setup, outcome) if settings.output.pictures else []
+    figures = pipeline.figures(setup, outcome) | {
+        "seconds": time.perf_counter() - began,
+        "pictures": [str(p) for p in drawn],
+    }
+    lines = [
+        f"{figures['rows']} spectra, {figures['fitted']} with labels, {figures['seconds']:.1f} s.",
+        *(f"  {n} x {name}" for name, n in figures["warnings"].items()),
+        f"Catalogue: {outcome.path}",
+        *([f"Draws: {outcome.draws}"] if outcome.draws else []),
+        *(f"Picture: {p}" for p in drawn),
+    ]
+    if not figures["fitted"]:
+        lines.insert(1, "No spectrum got labels: the warnings above say why, row by row in WARN.")
+    _tell(figures, "\n".join(lines), as_json)
+
+
+@app.command
+def demo(
+    folder: Path = Path("runs/demo"), /, *, stars: int = 64, seed: int = 1,
+    json: Json = False, quiet: bool = False,
+) -> None:  # fmt: skip
+    """Simulate DESI spectra from physical models the emulator never saw, fit them, show how well.
+
+    Parameters
+    ----------
+    folder
+        Run folder; everything is written to FOLDER/output.
+    stars
+        How many stars to simulate.
+    seed
+        Of labels, noise and velocities.
+    json
+        Print the figures as one JSON object.
+    quiet
+        Show no progress.
+    """
+    _start_jax()
+    from bayes_ddp import demo as line
+
+    with _bar(quiet) as progress:
+        figures, text = line.demo(folder, stars=stars, seed=seed, progress=progress)
+    _tell(figures, text, json)
+
+
+@app.command
+def info(path: str, /, *, json: Json = False) -> None:
+    """Say what a spectrum file, model, run file or catalogue is.
+
+    Parameters
+    ----------
+    path
+        File or folder, or the name of a shipped model.
+    json
+        Print the figures as one JSON object.
+    """
+    _start_jax()
+    from bayes_ddp import about
+
+    figures, text = about.describe(path)
+    _tell(figures, text, json)
+
+
+@app.command
+def compare(
+    catalogue: Path,
+    other: Path,
+    /,
+    *,
+    snr: float = 20.0,
+    teff: tuple[float, float] = (4000, 7500),
+    picture: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Compare a catalogue with another one: offset, robust scatter and z-scatter per label.
+
+    Parameters
+    ----------
+    catalogue
+        Written by run or fit.
+    other
+        Catalogue, CSV, ECSV or FITS table with identifiers and labels.
+    snr
+        Only stars above this signal-to-noise ratio (blue or g band).
+    teff
+        Only stars whose other Teff lies between these, K.
+    picture
+        PNG to draw the comparison into.
+    json
+        Print the figures as one JSON object.
+    """
+    from bayes_ddp import compare as comparing
+
+    result = comparing.compare(catalogue, other, snr_min=snr, teff_min=teff[0], teff_max=teff[1])
+    if picture:
+        from bayes_ddp import pictures
+
+        pictures.draw_comparison(result, picture)
+    _tell(result.rows_as_dict(), result.format_table(), json)
+
+
+@app.command
+def mismatch(file: Path, /, *, snr: float = 50.0, write: bool = False, json: Json = False) -> None:
+    """Measure where the model does not match real stars, from the fits of a run.
+
+    Parameters
+    ----------
+    file
+        Run file of a finished run of kind map.
+    snr
+        Only stars whose median signal-to-noise ratio exceeds this.
+    write
+        Put the spectrum into the model's folder and its figures into the card.
+    json
+        Print the figures as one JSON object.
+    """
+    _start_jax()
+    from bayes_ddp import config
+    from bayes_ddp import mismatch as measuring
+
+    figures, text = measuring.measure(config.load(file), snr=snr, write=write)
+    _tell(figures, text, json)
+
+
+@app.command
+def physics(
+    folders: Annotated[list[Path], Parameter(consume_multiple=True)], /, *,
+    models: Path = Path("models"), json: Json = False,
+) -> None:  # fmt: skip
+    """Take folders of physical spectra into the pack that emulators are trained on.
+
+    Parameters
+    ----------
+    folders
+        Folders with g_*.npz or ref_*.npz.
+    models
+        The models folder of the clone.
+    json
+        Print the figures as one JSON object.
+    """
+    from bayes_ddp.emulator import physics as packing
+
+    figures = packing.take_in(folders, models / "physics-lte", models / "held-out")
+    _tell(figures, "\n".join(f"{k}: {v}" for k, v in figures.items()), json)
+
+
+@app.command
+def train(
+    names: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None, /, *,
+    models: Path = Path("models"), json: Json = False,
+) -> None:  # fmt: skip
+    """Train the shipped emulators again from models/physics-lte and rewrite their cards.
+
+    Parameters
+    ----------
+    names
+        Models to train; without any, every folder of models/ that has a train.toml.
+    models
+        The models folder of the clone.
+    json
+        Print the figures as one JSON object.
+    """
+    _start_jax()
+    from bayes_ddp.emulator import training
+
+    chosen = names or sorted(p.parent.name for p in models.glob("*/train.toml"))
+    figures = {n: training.train_model(models / n, models / "physics-lte") for n in chosen}
+    text = "\n".join(f"{n}: {f}" for n, f in figures.items())
+    _tell(figures, text, json)
+
+
+@app.command
+def docs(*, output: Path = Path("docs")) -> None:
+    """Write the reference pages that come from the package's tables (labels, columns, flags).
+
+    Parameters
+    ----------
+    output
+        Folder for labels.md, catalogue.md and flags.md.
+    """
+    from bayes_ddp import about
+
+    for path in about.write_pages(output):
+        print(path)

@@ -1,0 +1,203 @@
+"""run.toml -> frozen settings, strict, with the nearest known word where one is misspelt.
+
+The objects built here are the objects that run: a sampler or a prior in a ``Run`` is used as it
+is. Relative paths resolve from the folder of the run file.
+"""
+
+import difflib
+import tomllib
+from dataclasses import fields
+from glob import glob
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
+
+from bayes_ddp.emulator.tables import to_toml
+from bayes_ddp.inference.prior import PRIORS, Fixed, Normal, TruncatedNormal, Uniform
+from bayes_ddp.inference.problem import Nuisance
+from bayes_ddp.inference.samplers import SAMPLERS, Map, Nuts
+from bayes_ddp.labels import LABELS
+
+__all__ = ["ConfigError", "Input", "Output", "Run", "as_table", "dump", "load", "parse"]
+
+_STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+SCHEMA = 1
+
+
+class ConfigError(ValueError):
+    """A run file that cannot run; the message names file, table, value and next step."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Input:
+    """The [input] table: which spectra, and where their velocities come from."""
+
+    survey: Literal["desi", "lamost"]
+    spectra: tuple[str, ...]
+    catalog: str | None = None
+    redshifts: tuple[str, ...] = ()
+    targetid: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, config=_STRICT)
+class EmulatorChoice:
+    """The [emulator] table: a shipped model's name, or the path of a model folder."""
+
+    name: str
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Output:
+    """The [output] table."""
+
+    directory: str = "output"
+    draws: bool = True
+    pictures: bool = True
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Run:
+    """One run, resolved: what ``bayes-ddp run`` and ``bayes-ddp fit`` both build."""
+
+    input: Input
+    emulator: EmulatorChoice
+    prior: dict[str, Uniform | Normal | TruncatedNormal | Fixed] = Field(default_factory=dict)
+    nuisance: Nuisance = Field(default_factory=Nuisance)
+    sampler: Map | Nuts = Field(default_factory=Map)
+    output: Output = Field(default_factory=Output)
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    schema: Literal[1] = SCHEMA
+
+
+def load(path: Path) -> Run:
+    """The run of a run.toml; raises ConfigError naming file, table and the nearest known word."""
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Give a run file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+    return parse(table, source=str(path), base=path.resolve().parent)
+
+
+def parse(table: dict[str, Any], *, source: str, base: Path) -> Run:
+    """The run of an already parsed table.
+
+    source : how messages call it. base : where relative paths start.
+    """
+    table = dict(table)
+    if table.get("schema") != SCHEMA:
+        raise ConfigError(
+            f"{source}: schema = {table.get('schema')!r}, and this version reads schema = "
+            f"{SCHEMA}. Write 'schema = {SCHEMA}' at the top."
+        )
+    _known(table, [f.name for f in fields(Run)], source)
+    for name in ("input", "emulator"):
+        if name not in table:
+            raise ConfigError(f"{source}: the table [{name}] is missing; it has no default.")
+    priors = _table(table.get("prior", {}), f"{source} [prior]")
+    _known(priors, [row.name for row in LABELS], f"{source} [prior]")
+    built = {
+        "input": _build(Input, _located(table["input"], base), f"{source} [input]"),
+        "emulator": _build(EmulatorChoice, table["emulator"], f"{source} [emulator]"),
+        "prior": {
+            n: _kind(PRIORS, t, where=f"{source} [prior.{n}]", default=None)
+            for n, t in priors.items()
+        },
+        "nuisance": _build(Nuisance, table.get("nuisance", {}), f"{source} [nuisance]"),
+        "sampler": _kind(
+            SAMPLERS, table.get("sampler", {}), where=f"{source} [sampler]", default="map"
+        ),
+        "output": _build(Output, _placed(table.get("output", {}), base), f"{source} [output]"),
+    }
+    return _build(Run, {"seed": table.get("seed", 1), **built}, source)
+
+
+def dump(run: Run) -> str:
+    """The run as TOML that ``parse`` reads back to an equal run."""
+    return to_toml(as_table(run))
+
+
+def as_table(run: Run) -> dict[str, Any]:
+    """The run as nested plain tables, as ``parse`` takes them."""
+    table: dict[str, Any] = {"schema": run.schema, "seed": run.seed}
+    for name in ("input", "emulator", "nuisance", "sampler", "output"):
+        part = getattr(run, name)
+        values = {f.name: getattr(part, f.name) for f in fields(part)}
+        table[name] = {
+            k: list(v) if isinstance(v, tuple) else v
+            for k, v in values.items()
+            if v is not None and v != ()
+        }
+    table["prior"] = {
+        n: {f.name: getattr(p, f.name) for f in fields(p)} for n, p in run.prior.items()
+    }
+    return table
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: expected a table, got {value!r}.")
+    return value
+
+
+def _known(table: dict[str, Any], names: list[str], where: str) -> None:
+    for key in table:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise ConfigError(f"{where}: '{key}' is not an option.{hint} Options: {names}.")
+
+
+def _build(kind: Any, table: Any, where: str) -> Any:
+    _known(_table(table, where), [f.name for f in fields(kind)], where)
+    try:
+        return kind(**table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        value = "" if first["type"] == "missing" else f", got {first.get('input')!r}"
+        raise ConfigError(f"{where}: '{place}': {first['msg']}{value}.") from None
+
+
+def _kind(kinds: dict[str, Any], table: Any, *, where: str, default: str | None) -> Any:
+    kind = _table(table, where).get("kind", default)
+    if kind not in kinds:
+        near = difflib.get_close_matches(str(kind), list(kinds), n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise ConfigError(f"{where}: kind = {kind!r} is unknown.{hint} Kinds: {list(kinds)}.")
+    return _build(kinds[kind], table, where)
+
+
+def _located(table: Any, base: Path) -> Any:
+    """[input] with patterns expanded and paths made absolute."""
+    if not isinstance(table, dict):
+        return table
+    table = dict(table)
+    asked: dict[str, Any] = {}
+    for name in ("spectra", "redshifts"):
+        given = asked[name] = table.get(name, ())
+        given = (given,) if isinstance(given, str) else given
+        found: list[str] = []
+        for pattern in given:
+            place = str(base / str(pattern))
+            matches = sorted(glob(place)) if any(c in str(pattern) for c in "*?") else [place]
+            found.extend(matches)
+        table[name] = tuple(found)
+    if isinstance(table.get("catalog"), str):
+        table["catalog"] = str(base / table["catalog"])
+    if not table["spectra"]:
+        raise ConfigError(
+            f"[input] spectra names no file (given: {asked['spectra']!r}, folder {base}). Give "
+            "file names or patterns that match."
+        )
+    return table
+
+
+def _placed(table: Any, base: Path) -> Any:
+    if not isinstance(table, dict):
+        return table
+    return {**table, "directory": str(base / str(table.get("directory", "output")))}

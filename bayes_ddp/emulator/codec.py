@@ -1,0 +1,116 @@
+"""Many spectra as few numbers: an append-only low-rank code with a promised error.
+
+Directions are stored as int8 and coefficients as float16. That is not a loss of accuracy but part
+of the code: each spectrum is fitted with the directions as they are stored, and what rounding
+leaves over is coded by the directions that follow. Directions are only ever appended, and the
+coefficients of a held spectrum stay as they are, so it decodes to the same spectrum, to the
+rounding of float32.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_ddp.emulator.ridge import principal_rows
+
+__all__ = ["Code", "decode_log", "empty_code", "encode_log", "extend", "grow", "project"]
+
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Code:
+    """Rows coded on common directions.
+
+    directions : [rank, pixel] int8. scale : [rank] float32, unit of each direction.
+    coefficients : [row, rank] float16.
+    """
+
+    directions: np.ndarray
+    scale: np.ndarray
+    coefficients: np.ndarray
+
+    @property
+    def basis(self) -> np.ndarray:
+        """[rank, pixel] float32."""
+        return self.directions.astype(np.float32) * self.scale[:, None]
+
+    def decode(self) -> np.ndarray:
+        """[row, pixel] float32."""
+        return self.coefficients.astype(np.float32) @ self.basis
+
+
+def empty_code(pixels: int) -> Code:
+    """A code without rows or directions."""
+    return Code(
+        np.zeros((0, pixels), np.int8), np.zeros(0, np.float32), np.zeros((0, 0), np.float16)
+    )
+
+
+def extend(code: Code, rows: np.ndarray, target: np.ndarray) -> tuple[Code, np.ndarray]:
+    """The code with ``rows`` appended, and the rms error of each of them.
+
+    Parameters
+    ----------
+    code
+        Its rows keep their coefficients; new directions have coefficient 0 in them.
+    rows : [row, pixel]
+    target : [row]
+        Largest rms error allowed; directions are added until every row is below its own.
+    """
+    left = rows.astype(np.float32).copy()
+    blocks = [project(left, code.basis)] if len(code.scale) else []
+    directions, scales = [code.directions], [code.scale]
+    for _ in range(rows.shape[1]):
+        error = _rms(left)
+        poor = error > target
+        if not poor.any():
+            break
+        wanted = principal_rows(left[poor] / target[poor, None], min(_AT_ONCE, int(poor.sum())))
+        unit = (np.abs(wanted).max(axis=1) / 127).astype(np.float32)
+        stored = np.rint(wanted / unit[:, None]).astype(np.int8)
+        root = np.float32(np.sqrt(rows.shape[1]))  # so that coefficients are rms amplitudes
+        directions.append(stored)
+        scales.append(unit * root)
+        blocks.append(project(left, stored.astype(np.float32) * (unit * root)[:, None]))
+    new = np.concatenate(blocks, axis=1) if blocks else np.zeros((len(rows), 0), np.float16)
+    grown = Code(np.concatenate(directions), np.concatenate(scales), grow(code.coefficients, new))
+    return grown, _rms(left)
+
+
+def grow(held: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Coefficients ``new`` below ``held``, which get 0 for the directions they never had."""
+    grown = np.zeros((len(held) + len(new), new.shape[1]), np.float16)
+    grown[: len(held), : held.shape[1]] = held
+    grown[len(held) :] = new
+    return grown
+
+
+def project(left: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Coefficients [row, rank] float16 of a least-squares fit, which ``left`` loses in place."""
+    gram = (basis @ basis.T).astype(float)
+    found = np.linalg.solve(gram, (basis @ left.T).astype(float)).T.astype(np.float16)
+    left -= found.astype(np.float32) @ basis
+    return found
+
+
+def _rms(rows: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.mean(rows.astype(float) ** 2, axis=1))
+
+
+def encode_log(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positive values as uint16 steps of their logarithm between each row's extremes.
+
+    values : [..., node]. Returns the code [..., node] and the extremes [..., 2] float32.
+    """
+    logs = np.log(np.asarray(values, float))
+    ends = np.stack([logs.min(axis=-1), logs.max(axis=-1)], axis=-1).astype(np.float32)
+    span = np.maximum(ends[..., 1:] - ends[..., :1], 1e-6).astype(float)
+    steps = np.rint((logs - ends[..., :1]) / span * 65535)
+    return steps.clip(0, 65535).astype(np.uint16), ends
+
+
+def decode_log(code: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """[..., node] float32: what ``encode_log`` was given, to a relative error below 1e-4."""
+    span = np.maximum(ends[..., 1:] - ends[..., :1], 1e-6).astype(float)
+    return np.exp(ends[..., :1] + code * (span / 65535)).astype(np.float32)

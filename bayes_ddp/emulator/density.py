@@ -1,0 +1,65 @@
+"""The density that the labels of the physical spectra were drawn from, as numbers for a card.
+
+A posterior under a prior wider than this density would trust the emulator where it has seen
+nothing, so the same numbers make the default prior.
+"""
+
+from typing import Any
+
+from bayes_ddp.labels import LABELS, LabelSpace
+
+__all__ = ["density_table", "trained_space"]
+
+_LOW = (4000, 0.5, 0.5, -3, -1, -0.6, -0.45, -0.45, -0.5, -0.45, -0.4, -0.37, -0.3, -0.6, -0.2)
+_HIGH = (8000, 5.2, 3.2, 0.5, 2.5, 1.5, 0.8, 0.8, 0.5, 0.8, 0.75, 0.65, 0.3, 0.4, 0.2)
+
+
+def trained_space() -> LabelSpace:
+    """The fifteen labels with the extremes of the density."""
+    names = tuple(row.name for row in LABELS)
+    return LabelSpace(names, tuple(map(float, _LOW)), tuple(map(float, _HIGH)))
+
+
+def density_table() -> dict[str, Any]:
+    """The table ``[density]`` of a card.
+
+    Teff, logg and [Fe/H] are uniform in a box, less what lies below ``lowest_logg`` (knots
+    against ``lowest_logg_teff``) and inside the ``cuts`` [teff low, teff high, logg low, logg
+    high]. vmic is uniform within ``vmic_half_width`` of clip(a + b logg + c max(teff - teff0, 0))
+    and clipped to its own range. A star shares one shift of its alpha trend, uniform within
+    ``alpha_half_width``; each [X/Fe] is uniform within its half width about
+    ``alpha_share`` times that trend plus its offset. Below ``carbon_feh`` the fraction
+    ``carbon_fraction`` of stars has C and N from ranges of their own. In giants
+    (logg < ``nitrogen_giant_logg``) N is raised by a uniform 0 to ``nitrogen_giant_boost``.
+    """
+    return {
+        "kind": "synthetic-grid",
+        "teff": [4000.0, 8000.0],
+        "logg": [0.5, 5.2],
+        "feh": [-3.0, 0.5],
+        "lowest_logg_teff": [4000.0, 4500.0, 5000.0, 5500.0, 6000.0, 8000.0],
+        "lowest_logg": [0.0, 0.5, 1.2, 2.0, 2.3, 2.9],
+        "cuts": [[4000.0, 4800.0, 3.4, 4.2], [6900.0, 8000.0, 4.7, 5.2]],
+        "vmic_usual": [2.478, -0.325, 0.0003, 5500.0],
+        "vmic_usual_range": [0.8, 2.5],
+        "vmic_half_width": 0.6,
+        "vmic": [0.5, 3.2],
+        "alpha_feh": [-1.0, 0.0],
+        "alpha": [0.35, 0.0],
+        "alpha_half_width": 0.15,
+        "alpha_share": {
+            "o_fe": 1.0, "mg_fe": 1.0, "si_fe": 1.0, "ca_fe": 1.0, "ti_fe": 0.8,
+        },
+        "half_width": {
+            "c_fe": 0.6, "n_fe": 0.6, "o_fe": 0.3, "mg_fe": 0.3, "al_fe": 0.5, "si_fe": 0.3,
+            "ca_fe": 0.25, "ti_fe": 0.25, "cr_fe": 0.3, "mn_fe": 0.4, "ni_fe": 0.2,
+        },
+        "offset": {"mn_fe": -0.2},
+        "offset_below_feh": -1.0,
+        "nitrogen_giant_logg": 3.0,
+        "nitrogen_giant_boost": 0.3,
+        "carbon_fraction": 0.3,
+        "carbon_feh": -1.0,
+        "carbon_c_fe": [-1.0, 2.5],
+        "carbon_n_fe": [-0.5, 1.5],
+    }  # fmt: skip

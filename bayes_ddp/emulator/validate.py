@@ -1,0 +1,139 @@
+"""How wrong a network is where it was not trained: cross-validation, held-out stars, gradients.
+
+The error spectrum that goes into the likelihood comes from out-of-fold residuals of the training
+spectra; the held-out spectra are only looked at. Gradients are compared with the differences of
+physical spectra at reference points, each left out in turn by folds: over the difference's own
+step, as rms of (network - physics) relative to rms of physics.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from bayes_ddp.emulator.features import evaluate
+from bayes_ddp.emulator.network import BasisNetwork
+
+if TYPE_CHECKING:
+    from bayes_ddp.emulator.training import TrainingSet
+
+__all__ = ["predict", "validate"]
+
+FOLDS = 10
+REGIONS = (3600, 4400, 5000, 5800, 6800, 7600, 8900, 9850)
+METALLICITIES = (-9.0, -2.0, -1.0, 0.0, 9.0)
+_METALLICITY_NAMES = ("feh_below_-2", "feh_-2_to_-1", "feh_-1_to_0", "feh_above_0")
+_SMOOTH_PIXELS = 2.0
+_WEAK = 1e-5
+
+
+def predict(network: BasisNetwork, labels: np.ndarray) -> np.ndarray:
+    """[row, pixel] float32 at labels [row, label]."""
+    found = evaluate(network.features, labels) @ np.asarray(network.weight)
+    return found.astype(np.float32) @ np.asarray(network.basis) + np.asarray(network.mean)
+
+
+def validate(
+    fit: "Callable[[TrainingSet], BasisNetwork]",
+    network: BasisNetwork,
+    *,
+    known: "TrainingSet",
+    apart: "TrainingSet",
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Error spectrum [pixel] float32, and the figures of the card's table ``[validation]``.
+
+    Parameters
+    ----------
+    fit
+        Trains a network on a part of ``known``.
+    network
+        Trained on all of ``known``; judged on ``apart``.
+    known, apart
+        Training spectra with reference points, and held-out spectra.
+    """
+    residual = np.empty_like(known.flux)
+    change = known.reference_flux[:, 1:] - known.reference_flux[:, :1]
+    found = np.empty_like(change)
+    order = np.random.default_rng(0).permutation(len(known.names))
+    points = np.random.default_rng(1).permutation(len(known.reference_names))
+    for fold in range(FOLDS):
+        out, out_points = order[fold::FOLDS], points[fold::FOLDS]
+        part = fit(known.take(
+            np.setdiff1d(order, out), np.setdiff1d(points, out_points)
+        ))  # fmt: skip
+        residual[out] = predict(part, known.labels[out]) - known.flux[out]
+        for point in out_points:
+            rows = predict(part, known.reference_labels[point])
+            found[point] = rows[1:] - rows[0]
+    error = gaussian_filter1d(np.quantile(np.abs(residual), 0.683, axis=0), _SMOOTH_PIXELS)
+    figures: dict[str, Any] = {
+        "method": f"{FOLDS}-fold; rms per star over pixels, then mean and median over stars",
+        "cross_validation": _flux_figures(known.wave, residual, known.labels, known.space),
+        "error_spectrum_median": float(np.median(error)),
+    }
+    if len(apart.names):
+        missed = predict(network, apart.labels) - apart.flux
+        figures["held_out"] = _flux_figures(apart.wave, missed, apart.labels, apart.space)
+    figures["gradient"] = _gradient_figures(known, change, found)
+    return error.astype(np.float32), figures
+
+
+def _flux_figures(
+    wave: np.ndarray, residual: np.ndarray, labels: np.ndarray, space: Any
+) -> dict[str, Any]:
+    def both(rows: np.ndarray) -> list[float]:
+        star = np.sqrt(np.mean(rows.astype(float) ** 2, axis=1))
+        return [_round(star.mean()), _round(np.median(star))]
+
+    figures: dict[str, Any] = {"stars": len(residual), "mean_and_median_rms": both(residual)}
+    for low, high in pairwise(REGIONS):
+        inside = (wave >= low) & (wave < high)
+        if inside.any():
+            figures[f"wave_{low}_{high}"] = both(residual[:, inside])
+    feh, teff = labels[:, space.index("feh")], labels[:, space.index("teff")]
+    groups = {
+        name: (feh >= least) & (feh < most)
+        for name, (least, most) in zip(_METALLICITY_NAMES, pairwise(METALLICITIES), strict=True)
+    } | {"teff_below_4700": teff < 4700, "teff_above_4700": teff >= 4700}
+    return figures | {name: both(residual[rows]) for name, rows in groups.items() if rows.any()}
+
+
+def _gradient_figures(
+    known: "TrainingSet", change: np.ndarray, found: np.ndarray
+) -> dict[str, Any]:
+    """Relative rms error per label over the reference points, each left out."""
+
+    def rms(rows: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.mean(rows.astype(float) ** 2, axis=-1))
+
+    def relative(pixels: np.ndarray | slice, points: np.ndarray | slice = slice(None)) -> list:
+        wrong, size = rms((found - change)[points][..., pixels]), rms(change[points][..., pixels])
+        used = size > _WEAK
+        ratio = np.where(used, wrong / np.where(used, size, 1.0), np.nan)
+        return [_round(np.median(r[np.isfinite(r)])) if np.isfinite(r).any() else float("nan")
+                for r in ratio.T]  # fmt: skip
+
+    if not len(known.reference_names):
+        return {"reference_points": 0}
+    figures: dict[str, Any] = {
+        "reference_points": len(known.reference_names),
+        "method": "median over left-out points of rms(network - physics) / rms(physics)",
+        "labels": list(known.space.names),
+        "all": relative(slice(None)),
+    }
+    for low, high in pairwise(REGIONS):
+        inside = (known.wave >= low) & (known.wave < high)
+        if inside.any():
+            figures[f"wave_{low}_{high}"] = relative(inside)
+    feh = known.reference_labels[:, 0, known.space.index("feh")]
+    for name, (least, most) in zip(_METALLICITY_NAMES, pairwise(METALLICITIES), strict=True):
+        group = (feh >= least) & (feh < most)
+        if group.any():
+            figures[name] = relative(slice(None), group)
+    return figures
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.3g}")

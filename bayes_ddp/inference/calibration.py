@@ -1,0 +1,67 @@
+"""How well posteriors hold the truth: bias, scatter in units of the error, coverage."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+__all__ = ["Recovery", "recovery"]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """Recovery of one label over many stars.
+
+    bias, scatter : mean and standard deviation of estimate minus truth, in the label's unit.
+    z_bias, z_scatter : the same of (estimate - truth) / error. in_68, in_95 : how many truths lie
+    inside the central interval of the draws.
+    """
+
+    name: str
+    stars: int
+    bias: float
+    scatter: float
+    z_bias: float
+    z_scatter: float
+    in_68: int
+    in_95: int
+
+    def row(self) -> dict[str, float | int | str]:
+        """The figures as a plain dict."""
+        return asdict(self)
+
+
+def recovery(
+    names: Sequence[str], truth: np.ndarray, posterior: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> list[Recovery]:
+    """One ``Recovery`` per label.
+
+    Parameters
+    ----------
+    truth : [star label]
+    posterior
+        mean, sd [star label] and quantiles [4 star label] at 2.5, 16, 84 and 97.5 %. Stars with
+        NaN in mean or sd of a label are left out of that label.
+    """
+    mean, sd, quantile = posterior
+    rows = []
+    for i, name in enumerate(names):
+        known = np.isfinite(mean[:, i]) & (sd[:, i] > 0)
+        gap = (mean - truth)[known, i]
+        z = gap / sd[known, i]
+        value = truth[known, i]
+        outer_low, low, high, outer_high = quantile[:, known, i]
+        several = len(gap) > 1
+        rows.append(
+            Recovery(
+                name=name,
+                stars=int(known.sum()),
+                bias=float(gap.mean()) if len(gap) else np.nan,
+                scatter=float(gap.std(ddof=1)) if several else np.nan,
+                z_bias=float(z.mean()) if len(gap) else np.nan,
+                z_scatter=float(z.std(ddof=1)) if several else np.nan,
+                in_68=int(((value > low) & (value < high)).sum()),
+                in_95=int(((value > outer_low) & (value < outer_high)).sum()),
+            )
+        )
+    return rows

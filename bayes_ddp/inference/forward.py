@@ -1,0 +1,230 @@
+"""The model brought to the data: Doppler shift, line spread, sampling, pseudo-continuum.
+
+The data keep their native pixels. Each star has its own linear operator, a dozen taps a pixel,
+that takes a rest-frame model on the emulator's grid to that star's pixels; the star's own
+pseudo-continuum operator (same 0/1 weights as on the data) then normalises the result. Everything
+is linear in the model flux but one division, so derivatives are carried along exactly.
+
+Pixel arrays are float32; ``StarModel`` keeps them accurate by working with the change from a
+reference: the change of the flux ratio ``n / c`` is ``(dn - m dc) / (c + dc)``, with no
+cancellation.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
+from bayes_ddp.spectra.prepare import Smoother
+from bayes_ddp.spectra.spectrum import Spectrum
+
+__all__ = ["C_KMS", "Geometry", "StarData", "geometry", "render", "star_data", "taps_needed"]
+
+C_KMS = 299792.458
+_FWHM = 2.354820045
+_NARROWEST = 0.35
+_REACH = 1e-3
+"""Least weight, of the arm's most, with which a pseudo-continuum is formed in a gap."""
+
+
+class Geometry(eqx.Module):
+    """What all stars of one run share: the data's pixels, the model's grid, the smoothers.
+
+    wave : [pixel] Å, observed. arm : [pixel] index of the arm. taps : model pixels under one LSF.
+    """
+
+    wave: Float[Array, " pixel"]
+    arm: Array
+    smoothers: tuple[Smoother, ...]
+    first: float = eqx.field(static=True)
+    step: float = eqx.field(static=True)
+    model_pixels: int = eqx.field(static=True)
+    model_fwhm: float = eqx.field(static=True)
+    taps: int = eqx.field(static=True)
+    arms: tuple[tuple[str, int, int], ...] = eqx.field(static=True)
+
+
+class StarData(eqx.Module):
+    """One star's pixels: flux, variance [pixel] in normalised flux (infinite where masked: see
+    ``good``), weight 0/1 [pixel] of the pseudo-continuum and its sums (0 out of reach), fwhm [pixel] Å, vrad,
+    vrad_err km/s. Batches carry a leading star axis.
+    """
+
+    flux: Float[Array, " pixel"]
+    precision: Float[Array, " pixel"]
+    weight: Float[Array, " pixel"]
+    total: Float[Array, " pixel"]
+    fwhm: Float[Array, " pixel"]
+    vrad: Float[Array, ""]
+    vrad_err: Float[Array, ""]
+
+
+def taps_needed(fwhm: np.ndarray, emulator: BasisNetwork | PixelNetwork) -> int:
+    """Model pixels that four and a half widths of the broadest LSF cover, an odd number.
+
+    Raises ValueError where the data are as sharp as the model: a model cannot be sharpened.
+    """
+    sharpest, broadest = float(np.min(fwhm)), float(np.max(fwhm))
+    step = float(emulator.wave[1] - emulator.wave[0])
+    remaining = np.sqrt(max(sharpest**2 - emulator.fwhm**2, 0.0)) / _FWHM
+    if remaining < _NARROWEST * step:
+        raise ValueError(
+            f"The data's LSF is {sharpest:.2f} Å wide (FWHM) and the model's {emulator.fwhm:.2f} "
+            "Å: the model must be sharper. Take a model made for this survey."
+        )
+    sigma = np.sqrt((1.15 * broadest) ** 2 - emulator.fwhm**2) / _FWHM
+    return 2 * int(np.ceil(4.5 * sigma / step)) + 1
+
+
+def geometry(spectrum: Spectrum, emulator: BasisNetwork | PixelNetwork, *, taps: int) -> Geometry:
+    """The fixed geometry of a run; raises ValueError where the model covers none of the data."""
+    wave, grid = np.asarray(spectrum.wave), np.asarray(emulator.wave)
+    if wave[-1] < grid[0] or wave[0] > grid[-1]:
+        raise ValueError(
+            f"The data span {wave[0]:.0f}-{wave[-1]:.0f} Å and the model "
+            f"{grid[0]:.0f}-{grid[-1]:.0f} Å: they do not overlap. Choose another emulator."
+        )
+    arm = np.concatenate([np.full(b - a, i) for i, (_, a, b) in enumerate(spectrum.arms)])
+    return Geometry(
+        wave=jnp.asarray(wave),
+        arm=jnp.asarray(arm),
+        smoothers=tuple(Smoother(wave[a:b]) for _, a, b in spectrum.arms),
+        first=float(grid[0]),
+        step=float(grid[1] - grid[0]),
+        model_pixels=len(grid),
+        model_fwhm=float(emulator.fwhm),
+        taps=taps,
+        arms=spectrum.arms,
+    )
+
+
+def smooth(shape: Geometry, values: Array) -> Array:
+    """[..., pixel] -> [..., pixel], each arm by its own smoother (sums, not means)."""
+    parts = [
+        smoother(values[..., a:b])
+        for smoother, (_, a, b) in zip(shape.smoothers, shape.arms, strict=True)
+    ]
+    return jnp.concatenate(parts, axis=-1)
+
+
+def gaussian_taps(shape: Geometry, rest: Array, sigma: Array) -> tuple[Array, Array, Array]:
+    """(first tap [point], weights, distance in sigma, both [point tap]) for rest wavelengths.
+
+    rest, sigma : [point] Å. Weights sum to one.
+    """
+    place = (rest - shape.first) / shape.step
+    first = jnp.round(place).astype(jnp.int32) - shape.taps // 2
+    first = jnp.clip(first, 0, shape.model_pixels - shape.taps)
+    offset = (first - place)[:, None] + jnp.arange(shape.taps)
+    x = (offset * (shape.step / sigma)[:, None]).astype(jnp.float32)
+    weights = jnp.exp(-0.5 * x**2)
+    return first, weights / weights.sum(axis=1, keepdims=True), x
+
+
+def pseudo_level(shape: Geometry, star: StarData, native: Array) -> Array:
+    """[..., pixel] pseudo-continuum of model fluxes on the star's pixels; 0 where none is formed."""
+    reached = star.total > 0
+    sums = smooth(shape, native * star.weight)
+    return jnp.where(reached, sums / jnp.where(reached, star.total, 1.0), 0.0)
+
+
+def kernel(shape: Geometry, star: StarData, velocity: Array, width: Array) -> tuple[Array, ...]:
+    """(first tap [pixel], weights, d/dvelocity, d/dwidth, each [pixel tap]) of one star.
+
+    Weights are a Gaussian with what the data's LSF has beyond the model's, normalised to one.
+    velocity : km/s, beyond the star's vrad. width : [arm], factor on the data's LSF.
+    """
+    beta = (star.vrad + velocity) / C_KMS
+    doppler = jnp.sqrt((1 + beta) / (1 - beta))
+    rest = shape.wave / doppler
+    factor = width[shape.arm]
+    data = factor * star.fwhm / _FWHM / doppler
+    variance = jnp.maximum(
+        data**2 - (shape.model_fwhm / _FWHM) ** 2, (_NARROWEST * shape.step) ** 2
+    )
+    sigma = jnp.sqrt(variance)
+    first, weights, x = gaussian_taps(shape, rest, sigma)
+    by_place = weights * (x - (weights * x).sum(axis=1, keepdims=True))
+    by_sigma = weights * (x**2 - (weights * x**2).sum(axis=1, keepdims=True))
+    # d rest / d velocity = -rest / (c (1 - beta^2))
+    shift = -rest / (C_KMS * (1 - beta**2)) / sigma
+    stretch = jnp.where(
+        variance > (_NARROWEST * shape.step) ** 2, data**2 / (factor * variance), 0.0
+    )
+    by_velocity = by_place * shift[:, None].astype(jnp.float32)
+    by_width = by_sigma * stretch[:, None].astype(jnp.float32)
+    return first, weights, by_velocity, by_width
+
+
+def gather(rows: Array, first: Array, weights: Array) -> Array:
+    """[row model_pixel] -> [row pixel] with the taps of ``kernel``."""
+    columns = rows.T
+    total = jnp.zeros((first.shape[0], rows.shape[0]), rows.dtype)
+    for tap in range(weights.shape[1]):
+        total = total + columns[first + tap] * weights[:, tap, None]
+    return total.T
+
+
+def render(
+    shape: Geometry, star: StarData, rows: Array, nuisance: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """The normalised model of one star and its derivatives.
+
+    Parameters
+    ----------
+    rows : [1 + label, model pixel] float32
+        Model flux, then its gradient spectra.
+    nuisance
+        Velocity beyond vrad, km/s; [arm] LSF factors.
+
+    Returns
+    -------
+    [pixel], [label + 1 + arm, pixel]
+        Flux over pseudo-continuum; its derivatives by label, velocity and LSF factors.
+    """
+    velocity, width = nuisance
+    first, weights, by_velocity, by_width = kernel(shape, star, velocity, width)
+    native = gather(rows, first, weights)
+    moved = gather(rows[:1], first, by_velocity)
+    spread = gather(rows[:1], first, by_width)
+    each = jnp.arange(len(shape.arms))[:, None] == shape.arm
+    native = jnp.concatenate([native, moved, spread * each])
+    level = pseudo_level(shape, star, native)
+    level = level.at[0].set(jnp.where(star.total > 0, level[0], 1.0))
+    flux = native[0] / level[0]
+    return flux, (native[1:] - flux * level[1:]) / level[0]
+
+
+def star_data(shape: Geometry, spectrum: Spectrum, error: Array) -> StarData:
+    """Likelihood arrays of a batch: the emulator's error is added to the noise (paper: none).
+
+    error : [model pixel], the emulator's error spectrum, taken at each star's catalogue velocity.
+    Masked pixels get precision 0, and so do pixels that the model does not reach.
+    """
+
+    def one(flux: Array, ivar: Array, weight: Array, fwhm: Array, vrad: Array, err: Array) -> Any:
+        total = smooth(shape, weight)
+        bare = StarData(flux, ivar, weight, total, fwhm, vrad, err)
+        place = shape.wave / jnp.sqrt((1 + vrad / C_KMS) / (1 - vrad / C_KMS))
+        inside = (place > shape.first + 2 * shape.step) & (
+            place < shape.first + (shape.model_pixels - 3) * shape.step
+        )
+        first, weights, *_ = kernel(shape, bare, jnp.zeros(()), jnp.ones(len(shape.arms)))
+        sigma = gather(error[None].astype(jnp.float32), first, weights)[0]
+        good = (ivar > 0) & inside
+        precision = jnp.where(good, 1 / (1 / jnp.where(good, ivar, 1.0) + sigma**2), 0.0)
+        used = jnp.where(inside, weight, 0.0)
+        total = smooth(shape, used)
+        reached = total > _REACH * jnp.max(total)
+        precision = jnp.where(reached, precision, 0.0)
+        total = jnp.where(reached, total, 0.0)
+        return StarData(jnp.where(good, flux, 0.0), precision, used, total, fwhm, vrad, err)
+
+    return jax.vmap(one)(
+        spectrum.flux, spectrum.ivar, spectrum.weight, spectrum.fwhm, spectrum.vrad,
+        spectrum.vrad_err,
+    )  # fmt: skip

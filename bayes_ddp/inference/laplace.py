@@ -1,0 +1,238 @@
+"""Best fit and full covariance of many stars at once.
+
+Levenberg-Marquardt in lockstep: all stars of a batch take their step together, with analytic
+derivatives by label, velocity and LSF width. The curvature at the optimum is Gauss-Newton for the
+likelihood and the convex part for the prior; its inverse is the covariance. Parameters are unconstrained:
+labels themselves, unless the run file gives a label walls.
+"""
+
+from typing import Annotated, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from bayes_ddp.flags import WARN
+from bayes_ddp.inference.forward import StarData, render
+from bayes_ddp.inference.posterior import Posterior
+from bayes_ddp.inference.problem import Problem
+from bayes_ddp.inference.start import best_template
+
+__all__ = ["Fit", "Map", "fit_stars", "summarise"]
+
+_MAX_STEPS = 50
+_DECREMENT = 1e-3
+_NOISE = 1e-2
+
+
+class Fit(NamedTuple):
+    """Best fits of a batch: q, covariance in unconstrained parameters, and how it went.
+
+    q [star parameter]; covariance [star parameter parameter]; labels [star label]; chi2 [star];
+    pixels [star]; converged, positive [star] bool; steps [] taken.
+    """
+
+    q: Float[Array, "star parameter"]
+    covariance: Float[Array, "star parameter parameter"]
+    labels: Float[Array, "star label"]
+    chi2: Float[Array, " star"]
+    pixels: Array
+    converged: Array
+    positive: Array
+    steps: Array
+
+
+class _State(NamedTuple):
+    q: Array
+    cost: Array
+    gradient: Array
+    curvature: Array
+    chi2: Array
+    damping: Array
+    done: Array
+    step: Array
+
+
+def terms(problem: Problem, star: StarData, q: Array) -> tuple[Array, Array, Array, Array]:
+    """(cost, gradient, curvature, chi2) of one star at q; cost is minus the log posterior."""
+    prior = problem.prior
+    free, velocity, width = problem.split(q)
+    labels, slope = jax.jvp(prior.constrain, (free,), (jnp.ones_like(free),))
+    rows = problem.emulator.flux_and_gradient(labels)
+    flux, by_row = render(problem.shape, star, rows, (velocity, width))
+    outer = jnp.ones(by_row.shape[0]).at[: slope.shape[0]].set(slope)
+    picks = jnp.array(problem.picks())
+    jacobian = by_row[picks]
+    scale = outer[picks]
+    residual = star.flux - flux
+    weighted = star.precision * residual
+    chi2 = jnp.sum((weighted * residual).astype(scale.dtype))
+    right = (jacobian @ weighted).astype(scale.dtype) * scale
+    normal = ((jacobian * star.precision) @ jacobian.T).astype(scale.dtype)
+    normal = normal * jnp.outer(scale, scale)
+
+    log_prior, prior_gradient = jax.value_and_grad(prior.log_prob_free)(free)
+    prior_curvature = _bowl(-jax.hessian(prior.log_prob_free)(free))
+    nuisance = q[problem.free :]
+    tightness = problem.nuisance_precision(star)
+    pull = jnp.concatenate([prior_gradient, -tightness * nuisance])
+    size, number = problem.size, problem.free
+    curvature = normal.at[:number, :number].add(prior_curvature)
+    diagonal = jnp.concatenate([jnp.zeros(number), tightness])
+    curvature = curvature + jnp.diag(diagonal[:size])
+    cost = 0.5 * chi2 - log_prior + 0.5 * jnp.sum(tightness * nuisance**2)
+    return cost, -(right + pull), curvature, chi2
+
+
+def _bowl(curvature: Array) -> Array:
+    """The convex part of the prior's curvature [free free].
+
+    Where the prior's trends bend it may curve upwards a little; taken whole, that could outweigh a
+    noisy spectrum and leave no covariance at all.
+    """
+    unit = jnp.sqrt(jnp.abs(jnp.diagonal(curvature)) + 1e-12)
+    value, vector = jnp.linalg.eigh(curvature / jnp.outer(unit, unit))
+    return (vector * jnp.maximum(value, 0.0)) @ vector.T * jnp.outer(unit, unit)
+
+
+def _advance(problem: Problem, star: StarData, state: _State) -> _State:
+    diagonal = jnp.abs(jnp.diagonal(state.curvature, axis1=1, axis2=2))
+    damped = state.curvature + jax.vmap(jnp.diag)(diagonal * state.damping[:, None] + 1e-12)
+    move = -jnp.linalg.solve(damped, state.gradient[..., None])[..., 0]
+    decrement = -0.5 * jnp.sum(move * state.gradient, axis=1)
+    trial = jnp.where(state.done[:, None], state.q, state.q + move)
+    cost, gradient, curvature, chi2 = jax.vmap(terms, in_axes=(None, 0, 0))(problem, star, trial)
+    better = jnp.isfinite(cost) & (cost <= state.cost + _NOISE) & ~state.done
+    # a small decrement at small damping: the quadratic model agrees that this is the bottom
+    close = (jnp.abs(decrement) < _DECREMENT) & (state.damping < 1e-2)
+    lower = state.damping * 0.1
+    return _State(
+        q=jnp.where(better[:, None], trial, state.q),
+        cost=jnp.where(better, cost, state.cost),
+        gradient=jnp.where(better[:, None], gradient, state.gradient),
+        curvature=jnp.where(better[:, None, None], curvature, state.curvature),
+        chi2=jnp.where(better, chi2, state.chi2),
+        damping=jnp.where(better, jnp.maximum(lower, 1e-7), jnp.minimum(state.damping * 8, 1e8)),
+        done=state.done | (better & close),
+        step=state.step + 1,
+    )
+
+
+@eqx.filter_jit
+def fit_stars(problem: Problem, stars: StarData) -> Fit:
+    """Best fits and covariances of a batch [star ...]; compiled once for each batch size."""
+    prior = problem.prior
+    start = best_template(problem.shape, stars, problem.templates)
+    free = jax.vmap(lambda x: prior.unconstrain(prior.inside(x)))(start)
+    count, size = free.shape[0], problem.size
+    pixels = jnp.sum(stars.precision > 0, axis=1)
+    empty = pixels == 0
+    # no gradient and an infinite cost: the loop's first turn evaluates the start, so that the
+    # likelihood, which is most of the code, is compiled once and not once more before the loop
+    state = _State(
+        q=jnp.concatenate([free, jnp.zeros((count, size - problem.free))], axis=1),
+        cost=jnp.full(count, jnp.inf),
+        gradient=jnp.zeros((count, size)),
+        curvature=jnp.broadcast_to(jnp.eye(size), (count, size, size)),
+        chi2=jnp.zeros(count),
+        damping=jnp.full(count, 10.0),
+        done=empty,
+        step=jnp.full((), -1, jnp.int32),
+    )
+    state = jax.lax.while_loop(
+        lambda s: (s.step < _MAX_STEPS) & ~jnp.all(s.done),
+        lambda s: _advance(problem, stars, s),
+        state,
+    )
+    unit = jnp.sqrt(jnp.maximum(jnp.diagonal(state.curvature, axis1=1, axis2=2), 1e-300))
+    scaled = state.curvature / (unit[:, :, None] * unit[:, None, :])
+    finite = jnp.all(jnp.isfinite(scaled), axis=(1, 2))
+    scaled = jnp.where(finite[:, None, None], scaled, jnp.eye(problem.size))
+    positive = finite & (jnp.linalg.eigvalsh(scaled)[:, 0] > 1e-12) & ~empty
+    inverse = jnp.linalg.inv(jnp.where(positive[:, None, None], scaled, jnp.eye(problem.size)))
+    covariance = inverse / (unit[:, :, None] * unit[:, None, :])
+    labels = jax.vmap(lambda x: prior.constrain(x[: problem.free]))(state.q)
+    return Fit(
+        q=state.q, covariance=covariance, labels=labels, chi2=state.chi2, pixels=pixels,
+        converged=state.done & ~empty, positive=positive, steps=state.step,
+    )  # fmt: skip
+
+
+class _Summary(NamedTuple):
+    draws: Array
+    mean: Array
+    covariance: Array
+    prior_mean: Array
+    prior_sd: Array
+    velocity: Array
+    lsf: Array
+
+
+@eqx.filter_jit
+def _laplace(problem: Problem, fit: Fit, keys: Array, number: int) -> _Summary:
+    """Gaussian draws in unconstrained parameters, and moments in labels by first order."""
+
+    def one(q: Array, covariance: Array, key: Array) -> _Summary:
+        free, velocity, width = problem.split(q)
+        block = covariance[: problem.free, : problem.free]
+        labels, slope = jax.jvp(problem.prior.constrain, (free,), (jnp.ones_like(free),))
+        picks = jnp.array([problem.prior.space.names.index(n) for n in problem.prior.free])
+        scaled = block * jnp.outer(slope[picks], slope[picks])
+        full = jnp.zeros((labels.size, labels.size)).at[jnp.ix_(picks, picks)].set(scaled)
+        unit = jnp.sqrt(jnp.diagonal(block))
+        root = unit[:, None] * jnp.linalg.cholesky(block / jnp.outer(unit, unit))
+        noise = jax.random.normal(key, (number, problem.free))
+        draws = jax.vmap(problem.prior.constrain)(free + noise @ root.T)
+        mean, sd = problem.prior.moments(labels)
+        spread = jnp.sqrt(covariance[problem.free, problem.free]) if problem.velocity else 0.0
+        return _Summary(draws, labels, full, mean, sd, jnp.stack([velocity, spread]), width)
+
+    return jax.vmap(one)(fit.q, fit.covariance, keys)
+
+
+def summarise(problem: Problem, fit: Fit, keys: Array, *, number: int) -> Posterior:
+    """The Laplace approximation as a Posterior with ``number`` draws a star.
+
+    keys : [star] random keys. Stars that were not fitted are NaN.
+    """
+    summary = jax.tree.map(np.asarray, _laplace(problem, fit, keys, number))
+    pixels, positive = np.asarray(fit.pixels), np.asarray(fit.positive)
+    fitted = pixels > 0
+    warn = np.where(fitted & ~np.asarray(fit.converged), int(WARN.NOT_CONVERGED), 0)
+    warn = warn | np.where(fitted & ~positive, int(WARN.BAD_HESSIAN), 0)
+
+    def known(values: np.ndarray) -> np.ndarray:
+        keep = positive.reshape(-1, *(1,) * (values.ndim - 1))
+        return np.where(keep, values, np.nan)
+
+    draws = np.moveaxis(known(summary.draws), 1, 0)
+    return Posterior(
+        names=problem.prior.space.names,
+        draws=draws,
+        log_weight=np.zeros(draws.shape[:2]),
+        mean=known(summary.mean),
+        covariance=known(summary.covariance),
+        prior_mean=known(summary.prior_mean),
+        prior_sd=known(summary.prior_sd),
+        chi2=known(np.asarray(fit.chi2)),
+        pixels=pixels,
+        velocity=known(summary.velocity),
+        lsf=known(summary.lsf),
+        warn=warn.astype(np.int64),
+    )
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Map:
+    """``kind = "map"``: best fit, full covariance, draws from that Gaussian."""
+
+    draws: Annotated[int, Field(ge=0, le=100_000)] = 256
+    kind: Literal["map"] = "map"
+
+    def __call__(self, problem: Problem, stars: StarData, keys: Array) -> Posterior:
+        """Posterior of a batch; keys [star]."""
+        return summarise(problem, fit_stars(problem, stars), keys, number=max(self.draws, 2))

@@ -1,0 +1,90 @@
+"""The pictures of a run: one star's fit and corner plot, a recovery, a comparison."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from bayes_ddp import pipeline, plots
+from bayes_ddp.compare import ComparisonTable
+from bayes_ddp.flags import FATAL
+from bayes_ddp.inference.posterior import read_draws
+from bayes_ddp.spectra.files import atomic_write
+
+__all__ = ["draw", "draw_comparison", "draw_recovery", "save"]
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, at once or not at all."""
+    FigureCanvasAgg(figure)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=130)
+    return path
+
+
+def draw(
+    setup: pipeline.Setup, outcome: pipeline.Outcome, truth: np.ndarray | None = None
+) -> list[Path]:
+    """Fit and corner picture of the fitted star with the highest S/N.
+
+    truth : [row label], drawn into the corner picture where known. Returns the files written.
+    """
+    table = outcome.table
+    snr = np.nanmax(
+        np.nan_to_num(np.stack([np.asarray(table[c]) for c in _snr_columns(setup)])), axis=0
+    )
+    usable = (np.asarray(table["WARN"]) & int(FATAL)) == 0
+    if not usable.any():
+        return []
+    star = int(np.argmax(np.where(usable, snr, -1)))
+    raw = setup.raw.take(np.array([star]))
+    name = raw.identifiers()[0]
+    figure = Figure(figsize=(11, 3.4 * len(raw.arms)))
+    spectrum, model = pipeline.best_model(setup, outcome, star)
+    plots.plot_fit(
+        plots.fit_axes(figure, len(raw.arms)), np.asarray(spectrum.wave),
+        np.asarray(spectrum.flux[0]), np.asarray(spectrum.ivar[0]), model, spectrum.arms,
+        note=f"{name}, S/N {snr[star]:.0f}",
+    )  # fmt: skip
+    folder = outcome.path.parent / "pictures"
+    written = [save(figure, folder / "fit.png")]
+    if outcome.draws is not None:
+        draws = read_draws(outcome.draws)
+        chosen = draws["draws"].sel(star=name).values.astype(float)
+        chosen = chosen.reshape(chosen.shape[0], -1)[:, : draws.sizes["param"]]
+        free = np.ptp(chosen, axis=0) > 0
+        names = [str(n) for n, keep in zip(draws["param"].values, free, strict=True) if keep]
+        corner = Figure(figsize=(1.6 * len(names),) * 2)
+        known = None if truth is None else truth[star][free]
+        plots.plot_corner(corner, chosen[:, free], names, truth=known)
+        written.append(save(corner, folder / "corner.png"))
+    return written
+
+
+def _snr_columns(setup: pipeline.Setup) -> list[str]:
+    return [f"SNR_{arm.name}" for arm in setup.raw.arms]
+
+
+def draw_recovery(
+    truth: np.ndarray, estimate: tuple[np.ndarray, np.ndarray], names: tuple[str, ...], *, to: Path
+) -> Path:
+    """Estimates against truth, one panel a label; estimate is (mean, sd), all [star label]."""
+    columns = 5
+    figure = Figure(figsize=(14, 2.8 * -(-len(names) // columns)), layout="constrained")
+    axes = figure.subplots(-(-len(names) // columns), columns, squeeze=False).ravel()
+    plots.plot_recovery(list(axes), truth, *estimate, names=names)
+    return save(figure, to)
+
+
+def draw_comparison(result: ComparisonTable, to: Path) -> Path:
+    """Ours against theirs, one panel a label, of a finished comparison."""
+    figure = Figure(figsize=(4.2 * max(len(result.rows), 1), 4), layout="constrained")
+    axes = figure.subplots(1, max(len(result.rows), 1), squeeze=False)[0]
+    for ax, row in zip(axes, result.rows, strict=False):
+        pair = result.pairs[row.label]
+        plots.plot_comparison(
+            ax, pair.ours, pair.ours_err, pair.theirs, pair.theirs_err, label=row.label
+        )
+    return save(figure, to)

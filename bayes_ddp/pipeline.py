@@ -1,0 +1,282 @@
+"""The straight line: files -> spectra -> posteriors -> catalogue, in chunks of one shape.
+
+Each chunk is written before the next begins, so a run that was killed goes on where it stopped
+and ends with the same catalogue. Random keys belong to stars (a hash of survey and identifier),
+not to chunks: the order of stars and the size of chunks do not matter.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from astropy.table import Table, vstack
+
+from bayes_ddp import catalog, config
+from bayes_ddp.emulator.card import find_model, load_emulator, read_card
+from bayes_ddp.emulator.mismatch import read_mismatch
+from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.inference import posterior as posteriors
+from bayes_ddp.inference.forward import render
+from bayes_ddp.inference.posterior import Posterior
+from bayes_ddp.inference.prior import LabelPrior
+from bayes_ddp.inference.problem import Problem, load_stars, make_problem, require_float64
+from bayes_ddp.spectra import SURVEYS
+from bayes_ddp.spectra.files import atomic_write
+from bayes_ddp.spectra.prepare import prepare
+from bayes_ddp.spectra.spectrum import RawSpectra, Spectrum
+
+__all__ = ["CHUNK", "Outcome", "Setup", "best_model", "figures", "open_run", "run", "star_keys"]
+
+CHUNK = 32
+"""Stars that are fitted together. Every batch has this shape, so it is compiled once."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is done, how many, of how many)."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A run with its inputs in hand: spectra as the survey gives them, problem and card."""
+
+    run: config.Run
+    raw: RawSpectra
+    problem: Problem
+    card: dict[str, Any]
+
+    @property
+    def physics(self) -> bool:
+        """Whether the model is made of synthetic spectra alone."""
+        return bool(self.card.get("physics_only", True))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left: its catalogue, and where it and the draws were written."""
+
+    table: Table
+    path: Path
+    draws: Path | None
+
+
+def _quiet(what: str, done: int, total: int) -> None:
+    """No progress shown."""
+
+
+def star_keys(seed: int, survey: str, identifiers: list[str]) -> jax.Array:
+    """[star] random keys: the run's key folded with a SHA-256 of (survey, identifier)."""
+    words = [
+        np.frombuffer(hashlib.sha256(f"{survey}|{name}".encode()).digest()[:8], np.uint32)
+        for name in identifiers
+    ]
+    pairs = jnp.asarray(np.array(words, np.uint32).reshape(-1, 2))
+    key = jax.random.key(seed)
+    return jax.vmap(lambda w: jax.random.fold_in(jax.random.fold_in(key, w[0]), w[1]))(pairs)
+
+
+def open_run(settings: config.Run) -> Setup:
+    """Read everything a run needs and put its problem together.
+
+    Raises ValueError (or a subclass) with one sentence for anything that cannot be read or does
+    not fit together; RuntimeError without float64.
+    """
+    require_float64()
+    given = settings.input
+    read = SURVEYS[given.survey]
+    raw = read(
+        [Path(p) for p in given.spectra],
+        catalog=None if given.catalog is None else Path(given.catalog),
+        redshifts=[Path(p) for p in given.redshifts],
+    )
+    if given.targetid:
+        if "TARGETID" not in raw.columns:
+            raise ValueError(f"[input] targetid: spectra of {given.survey} have no TARGETID.")
+        rows = np.flatnonzero(np.isin(raw.columns["TARGETID"], given.targetid))
+        if not len(rows):
+            raise ValueError(f"[input] targetid: none of {given.targetid} is in these files.")
+        raw = raw.take(rows)
+    if not len(raw):
+        raise ValueError(f"{given.spectra} hold no spectra: there is nothing to fit.")
+    folder = find_model(settings.emulator.name)
+    card = read_card(folder)
+    emulator = load_emulator(settings.emulator.name)
+    mismatch = read_mismatch(folder) if settings.nuisance.mismatch else None
+    prior = LabelPrior(emulator.space, card["density"], dict(settings.prior))
+    first, _ = prepare(raw.take(np.arange(1)), physics=card.get("physics_only", True))
+    widths = [np.concatenate([arm.fwhm.min(axis=1), arm.fwhm.max(axis=1)]) for arm in raw.arms]
+    problem = make_problem(
+        first, emulator, prior, nuisance=settings.nuisance, mismatch=mismatch,
+        fwhm=np.concatenate(widths),
+    )  # fmt: skip
+    return Setup(settings, raw, problem, card)
+
+
+def pad(spectrum: Spectrum, size: int) -> Spectrum:
+    """The batch with its last star repeated, without pixels, up to ``size`` stars."""
+    missing = size - len(spectrum)
+    if missing <= 0:
+        return spectrum
+    rows = np.concatenate([np.arange(len(spectrum)), np.full(missing, len(spectrum) - 1)])
+    padded = spectrum.take(rows)
+    ivar = np.array(padded.ivar)
+    ivar[len(spectrum) :] = 0.0
+    return eqx.tree_at(lambda s: s.ivar, padded, ivar)
+
+
+def fit_chunk(setup: Setup, rows: np.ndarray, size: int) -> tuple[Posterior, np.ndarray]:
+    """(posterior, [star] warnings) of the stars in ``rows``, at most ``size`` of them."""
+    raw = setup.raw.take(rows)
+    spectrum, warn = prepare(raw, physics=setup.physics)
+    names = raw.identifiers()
+    keys = star_keys(setup.run.seed, raw.survey, names + [names[-1]] * (size - len(names)))
+    stars = load_stars(setup.problem, pad(spectrum, size))
+    result = setup.run.sampler(setup.problem, stars, keys).take(np.arange(len(rows)))
+    warn = warn | result.warn | catalog.chi2_warning(result)
+    return result, warn | catalog.edge_warning(result, setup.problem.prior.space)
+
+
+def run(
+    settings: config.Run, *, progress: Progress = _quiet, chunk: int = CHUNK
+) -> tuple[Setup, Outcome]:
+    """Fit every star of a run and write its catalogue, draws and resolved run file.
+
+    chunk : stars fitted together. A chunk that an earlier, interrupted run of the same settings
+    finished is read back instead of fitted again.
+    """
+    setup = open_run(settings)
+    output = Path(settings.output.directory)
+    parts = output / "draws"
+    parts.mkdir(parents=True, exist_ok=True)
+    with atomic_write(output / "run.toml") as path:
+        path.write_text(config.dump(settings))
+    fit = np.flatnonzero((setup.raw.warn & int(FATAL)) == 0)
+    identity = _identity(setup, chunk)
+    tables, done = [_blank_rows(setup, fit)], 0
+    for number, start in enumerate(range(0, len(fit), chunk)):
+        rows = fit[start : start + chunk]
+        path = parts / f"part-{number:05d}.nc"
+        result = _finished(path, identity)
+        if result is None:
+            result, warn = fit_chunk(setup, rows, chunk)
+            result = posteriors.rounded(result, warn)
+            posteriors.write_part(path, result, setup.raw.take(rows).identifiers(), identity)
+        tables.append(_rows(setup, rows, result))
+        done += len(rows)
+        progress("fitted", done, len(fit))
+    table = vstack([t for t in tables if len(t)], metadata_conflicts="silent")
+    table.sort("_ROW")
+    table.remove_column("_ROW")
+    for stale in sorted(parts.glob("part-*.nc"))[-(-len(fit) // chunk) :]:
+        stale.unlink()
+    target = output / "catalogue.fits"
+    catalog.write_catalogue(table, target, provenance(setup))
+    if not settings.output.draws:
+        shutil.rmtree(parts)
+    return setup, Outcome(table, target, parts if settings.output.draws else None)
+
+
+def provenance(setup: Setup) -> dict[str, str | int]:
+    """Header cards that say how a catalogue was made."""
+    from importlib.metadata import version
+
+    card = setup.card
+    return {
+        "BDDPVER": version("bayes_ddp"),
+        "JAXVER": version("jax"),
+        "NPYROVER": version("numpyro"),
+        "EMULATOR": str(card["name"]),
+        "EMUSHA": str(card["sha256"]),
+        "CALSCALE": str(card["calscale"]),
+        "ABUNSCAL": str(card["abundance_scale"]),
+        "SURVEYIN": setup.raw.survey,
+        "SAMPLER": setup.run.sampler.kind,
+        "SEED": setup.run.seed,
+    }
+
+
+def _identity(setup: Setup, chunk: int) -> str:
+    """A hash of all that decides what a chunk holds: settings, model, input rows."""
+    told = config.as_table(setup.run)
+    told.update(chunk=chunk, emulator=setup.card["sha256"], stars=setup.raw.identifiers())
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _finished(path: Path, identity: str) -> Posterior | None:
+    return posteriors.read_part(path, identity) if path.exists() else None
+
+
+def _rows(setup: Setup, rows: np.ndarray, result: Posterior) -> Table:
+    raw = setup.raw.take(rows)
+    table = catalog.make_catalogue(raw, result, arm_snr(raw), result.warn)
+    table["_ROW"] = rows
+    return table
+
+
+def _blank_rows(setup: Setup, fitted: np.ndarray) -> Table:
+    """Rows of the stars that are not fitted, whatever happened to them."""
+    rows = np.setdiff1d(np.arange(len(setup.raw)), fitted)
+    space, arms = setup.problem.prior.space, len(setup.raw.arms)
+    blank = posteriors.blank(
+        space.names, len(rows), arms, sampled=setup.run.sampler.kind == "nuts"
+    )
+    _, warn = prepare(setup.raw.take(rows), physics=setup.physics) if len(rows) else (None, rows)
+    return _rows(setup, rows, posteriors.rounded(blank, np.asarray(warn, np.int64)))
+
+
+def arm_snr(raw: RawSpectra) -> dict[str, np.ndarray]:
+    """Arm -> [star] median flux / error per usable pixel; NaN where there is none."""
+    result = {}
+    for arm in raw.arms:
+        ratio = np.where(arm.ivar > 0, arm.flux * np.sqrt(arm.ivar), np.nan)
+        known = np.isfinite(ratio).any(axis=1)
+        values = np.full(len(raw), np.nan)
+        values[known] = np.nanmedian(ratio[known], axis=1)
+        result[arm.name] = values
+    return result
+
+
+def best_model(setup: Setup, outcome: Outcome, row: int) -> tuple[Spectrum, np.ndarray]:
+    """(spectrum of one star, [pixel] normalised model at its posterior mean) of a finished run."""
+    spectrum, _ = prepare(setup.raw.take(np.array([row])), physics=setup.physics)
+    stars = load_stars(setup.problem, spectrum)
+    star = jax.tree.map(lambda x: x[0], stars)
+    part = _part_of(setup, outcome, row)
+    labels = jnp.asarray(part.mean[0])
+    nuisance = jnp.asarray(part.velocity[0, 0]), jnp.asarray(part.lsf[0])
+    rows = setup.problem.emulator.flux_and_gradient(labels)
+    flux, _ = render(setup.problem.shape, star, rows, nuisance)
+    return spectrum, np.asarray(flux)
+
+
+def _part_of(setup: Setup, outcome: Outcome, row: int) -> Posterior:
+    """The posterior of one row: read back, or fitted again where draws were not kept."""
+    if outcome.draws is not None:
+        name = setup.raw.take(np.array([row])).identifiers()[0]
+        for path in sorted(outcome.draws.glob("part-*.nc")):
+            data = posteriors.open_part(path)
+            where = np.flatnonzero(data["star"].values == name)
+            if len(where):
+                return posteriors.from_dataset(data).take(where[:1])
+    return fit_chunk(setup, np.array([row]), 1)[0]
+
+
+def figures(setup: Setup, outcome: Outcome) -> dict[str, Any]:
+    """Counts of a finished run, for the terminal and for --json."""
+    warn = np.asarray(outcome.table["WARN"])
+    counted = {str(bit.name): int(np.count_nonzero(warn & int(bit))) for bit in WARN}
+    return {
+        "rows": len(warn),
+        "fitted": int(np.count_nonzero((warn & int(FATAL | WARN.LABEL_EDGE)) == 0)),
+        "warnings": {name: n for name, n in counted.items() if n},
+        "survey": setup.raw.survey,
+        "emulator": setup.card["name"],
+        "catalogue": str(outcome.path),
+        "draws": None if outcome.draws is None else str(outcome.draws),
+    }
