@@ -16,7 +16,8 @@ app = App(
     "spectra.\n\nStart with: bayes-ddp demo\n\nYour own spectra: bayes-ddp fit --survey lamost "
     "--spectra spec-*.fits --emulator lamost-physics --output OUT\n\nEverything a run can do: a "
     "run file (bayes-ddp run --help).",
-    help_format="markdown",
+    help_format="plaintext",
+    default_parameter=Parameter(negative_iterable=(), negative_bool=()),
 )
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -177,15 +178,14 @@ def run(
         stale.unlink()
     target = output / "catalogue.fits"
     catalog.write_catalogue(table, target, provenance(setup))
-    if not settings.output.draws:
+    kept = settings.output.draws and len(fit) > 0
+    if not kept:
         shutil.rmtree(parts)
-    return setup, Outcome(table, target, parts if settings.output.draws else None)
+    return setup, Outcome(table, target, parts if kept else None)
 
 
 def provenance(setup: Setup) -> dict[str, str | int]:
     """Header cards that say how a catalogue was made."""
-    from importlib.metadata import version
-
     card = setup.card
     return {
         "BDDPVER": version("bayes_ddp"),
@@ -202,10 +202,19 @@ def provenance(setup: Setup) -> dict[str, str | int]:
 
 
 def _identity(setup: Setup, chunk: int) -> str:
-    """A hash of all that decides what a chunk holds: settings, model, input rows."""
-    told = config.as_table(setup.run)
-    told.update(chunk=chunk, emulator=setup.card["sha256"], stars=setup.raw.identifiers())
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+    """A hash of all that decides what a chunk holds: version, settings, model and the data."""
+    settings = config.as_table(setup.run)
+    told = {name: settings[name] for name in ("seed", "nuisance", "sampler", "prior")}
+    told.update(chunk=chunk, emulator=setup.card["sha256"], version=version("bayes_ddp"))
+    told.update(survey=setup.raw.survey, stars=setup.raw.identifiers())
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
+    for arm in setup.raw.arms:
+        for values in (arm.wave, arm.flux, arm.ivar, arm.fwhm):
+            digest.update(np.ascontiguousarray(values))
+    for values in (setup.raw.vrad, setup.raw.vrad_err, setup.raw.ebv, setup.raw.warn):
+        digest.update(np.ascontiguousarray(values))
+    digest.update(np.ascontiguousarray(setup.problem.error))
+    return digest.hexdigest()
 
 
 def _finished(path: Path, identity: str) -> Posterior | None:

@@ -249,9 +249,10 @@ def test_every_column_has_values_a_short_description_and_a_valid_ucd():
     ("result", "flag"),
     [
         (combined(0.0, 0.02), catalog.DETECTED),
-        (combined(-0.5, 0.15), catalog.UPPER_LIMIT),
+        (combined(-0.5, 0.15), catalog.DETECTED),  # low, but its lines are seen
+        (combined(-0.5, 0.3), catalog.UPPER_LIMIT),
         (combined(0.0, 2.0), catalog.PRIOR_DOMINATED),
-        (combined(0.5, 0.15), catalog.PRIOR_DOMINATED),  # a lower limit has no flag of its own
+        (combined(0.5, 0.3), catalog.PRIOR_DOMINATED),  # a lower limit has no flag of its own
         (one_label(0.0, 0.21), catalog.PRIOR_DOMINATED),  # chains can be wider than the prior
         (one_label(0.1, 0.0, prior=0.0), catalog.NOT_FITTED),
         (one_label(np.nan, np.nan), catalog.NOT_FITTED),
@@ -264,13 +265,13 @@ def test_flag_says_what_the_spectrum_excludes(result, flag):
 @given(centre=st.floats(-3, 3), sd=st.floats(0.005, 3))
 def test_flag_agrees_with_the_likelihood_that_made_the_posterior(centre, sd):
     """The likelihood is known here, and not taken from the posterior."""
-    low, high = (centre + 0.4) / sd, (0.4 - centre) / sd
-    if min(abs(abs(low) - 2), abs(abs(high) - 2), abs(sd / 0.2 - 1)) < 1e-6:
+    lines, high = 1 / (np.log(10) * sd), (0.4 - centre) / sd
+    if min(abs(lines - 2), abs(abs(high) - 2), abs(sd / 0.2 - 1)) < 1e-6:
         return  # on a boundary rounding decides
-    if low > 2 and high > 2 and sd < 0.2:
+    if lines > 2 and sd < 0.2:
         expected = catalog.DETECTED
     else:
-        expected = catalog.UPPER_LIMIT if high > 2 and low <= 2 else catalog.PRIOR_DOMINATED
+        expected = catalog.UPPER_LIMIT if high > 2 and lines <= 2 else catalog.PRIOR_DOMINATED
     assert catalog.label_flags(combined(centre, sd))[1][0, 0] == expected
 
 

@@ -23,6 +23,9 @@ __all__ = ["EXTENSION", "read_catalogue", "write_catalogue"]
 
 EXTENSION = "CATALOGUE"
 
+# Units that FITS does not have stand before the description: as TUNIT every reader would warn.
+_NO_FITS_UNIT = ("dex",)
+
 # A checksum card carries the time of day; a fixed one keeps reruns identical.
 _EPOCH = "1970-01-01T00:00:00"
 
@@ -44,11 +47,10 @@ def write_catalogue(table: Table, path: Path, provenance: Mapping[str, Any]) -> 
         raise ValueError(f"Columns {masked} are masked: fill them, with NaN where not known.")
     hdu = fits.BinTableHDU(_records(table), name=EXTENSION)
     for number, column in enumerate(table.itercols(), 1):
-        texts = {
-            "TUNIT": str(column.unit or ""),
-            "TCOMM": column.description or "",
-            "TUCD": column.meta.get("ucd", ""),
-        }
+        unit, text = str(column.unit or ""), column.description or ""
+        if unit in _NO_FITS_UNIT:
+            unit, text = "", f"[{unit}] {text}"
+        texts = {"TUNIT": unit, "TCOMM": text, "TUCD": column.meta.get("ucd", "")}
         for key, text in texts.items():
             if text:
                 hdu.header[f"{key}{number}"] = safe_card(text)
@@ -110,6 +112,9 @@ def read_catalogue(path: Path) -> Table:
             str(header.get(f"{key}{numbers[name]}", "")).strip()
             for key in ("TUNIT", "TCOMM", "TUCD")
         )
+        for known in _NO_FITS_UNIT:
+            if text.startswith(f"[{known}] "):
+                unit, text = known, text.removeprefix(f"[{known}] ")
         table[name] = TableColumn(
             values,
             unit=u.Unit(unit) if unit else None,

@@ -29,14 +29,15 @@ def label_flags(posterior: Posterior) -> tuple[np.ndarray, np.ndarray]:
 
     Information is ``1 - sd_posterior^2 / sd_prior^2``: 0 where the spectrum adds nothing.
 
-    The flag asks what the spectrum alone excludes. A Gaussian posterior over a Gaussian prior
-    implies a Gaussian likelihood, of precision ``1/sd_posterior^2 - 1/sd_prior^2``; a value is
-    excluded where that likelihood is more than 2 sigma from it. A label is *detected* where its
-    information is at least 1/2 and both ends of the prior (mean -+ 2 sd) are excluded: narrow
-    alone is not enough, since weak lines that fade to nothing can narrow the posterior from above
-    only. That is an *upper limit*: the high end is excluded, the low end is not. Anything else is
-    *prior-dominated*. Teff, log g, vmic and [Fe/H] shape the whole spectrum and do not fade, so
-    information alone detects them. Labels that were fixed, or not fitted, have 255.
+    The flag asks what the spectrum alone says. A Gaussian posterior over a Gaussian prior implies
+    a Gaussian likelihood, of precision ``1/sd_posterior^2 - 1/sd_prior^2``. The lines of an
+    element at abundance x are weaker by a factor 10^-dx at x - dx, so in the weak-line limit they
+    stand out of the noise by ``1 / (ln 10 sd_likelihood)`` sigma (saturated lines by more). A label
+    is *detected* where its information is at least 1/2 and its lines stand out by 2 sigma; it has
+    an *upper limit* where they do not, but the likelihood excludes the prior's high end (mean plus
+    2 sd) at 2 sigma; anything else is *prior-dominated*. Teff, log g, vmic and [Fe/H] shape the
+    whole spectrum and do not fade, so information alone detects them. Labels that were fixed, or
+    not fitted, have 255.
     """
     sd, prior_sd = posterior.sd, posterior.prior_sd
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -45,14 +46,14 @@ def label_flags(posterior: Posterior) -> tuple[np.ndarray, np.ndarray]:
         precision = weight - prior_weight
         pull = np.where(prior_weight > 0, posterior.prior_mean * prior_weight, 0.0)
         centre = (posterior.mean * weight - pull) / precision
-        low, high = (posterior.prior_mean + side * prior_sd for side in (-2, 2))
-        not_low = (centre > low) & (precision * (centre - low) ** 2 > 4)
+        high = posterior.prior_mean + 2 * prior_sd
+        lines = precision > (2 * np.log(10)) ** 2
         not_high = (centre < high) & (precision * (centre - high) ** 2 > 4)
         sharp = information >= 0.5
     plain = np.array([name in _BY_INFORMATION for name in posterior.names])
-    detected = sharp & (plain | (not_low & not_high))
+    detected = sharp & (plain | lines)
     flag = np.where(
-        detected, DETECTED, np.where(not_high & ~not_low, UPPER_LIMIT, PRIOR_DOMINATED)
+        detected, DETECTED, np.where(not_high & ~lines, UPPER_LIMIT, PRIOR_DOMINATED)
     )
     fitted = np.isfinite(posterior.mean) & (sd > 0) & (prior_sd > 0)
     return information, np.where(fitted, flag, NOT_FITTED).astype(np.uint8)

@@ -73,13 +73,24 @@ class SoftUniform(dist.Distribution):
         return jnp.broadcast_to(spread, self.batch_shape)
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _check_walls(low: float, high: float) -> None:
+    if not low < high:
+        raise ValueError(f"low = {low} is not below high = {high}: a prior needs room between")
+
+
 @dataclass(frozen=True, config=_STRICT)
 class Uniform:
     """``kind = "uniform"``: flat between two walls."""
 
-    low: float
-    high: float
+    low: Finite
+    high: Finite
     kind: Literal["uniform"] = "uniform"
+
+    def __post_init__(self) -> None:
+        _check_walls(self.low, self.high)
 
     def distribution(self) -> dist.Distribution:
         """The NumPyro distribution."""
@@ -90,8 +101,8 @@ class Uniform:
 class Normal:
     """``kind = "normal"``."""
 
-    mean: float
-    sd: Annotated[float, Field(gt=0)]
+    mean: Finite
+    sd: Annotated[Finite, Field(gt=0)]
     kind: Literal["normal"] = "normal"
 
     def distribution(self) -> dist.Distribution:
@@ -103,11 +114,14 @@ class Normal:
 class TruncatedNormal:
     """``kind = "truncated_normal"``: a normal between two walls."""
 
-    mean: float
-    sd: Annotated[float, Field(gt=0)]
-    low: float
-    high: float
+    mean: Finite
+    sd: Annotated[Finite, Field(gt=0)]
+    low: Finite
+    high: Finite
     kind: Literal["truncated_normal"] = "truncated_normal"
+
+    def __post_init__(self) -> None:
+        _check_walls(self.low, self.high)
 
     def distribution(self) -> dist.Distribution:
         """The NumPyro distribution."""
@@ -118,7 +132,7 @@ class TruncatedNormal:
 class Fixed:
     """``kind = "fixed"``: the label is not fitted."""
 
-    value: float
+    value: Finite
     kind: Literal["fixed"] = "fixed"
 
 

@@ -27,7 +27,7 @@ __all__ = ["read_lamost"]
 
 STEP = 1e-4  # of log10 wavelength
 FIRST, CUT, LAST = 35_670, 37_664, 39_600  # log10(wave) / STEP: 3690, 5840 and 9120 Å
-FWHM = {"B": 2.9, "R": 4.0}
+FWHM = {"B": 2.8, "R": 4.5}
 """Gaussian LSF, Å, from G dwarfs of DR1 against physical spectra; fibres differ by 10 %."""
 
 VRAD_FLOOR = 5.0
