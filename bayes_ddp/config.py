@@ -68,7 +68,7 @@ class Run:
     sampler: Map | Nuts = Field(default_factory=Map)
     output: Output = Field(default_factory=Output)
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    schema: Literal[1] = SCHEMA
+    schema: Literal[1] = 1
 
 
 def load(path: Path) -> Run:

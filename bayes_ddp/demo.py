@@ -13,7 +13,6 @@ from astropy.table import Table
 from bayes_ddp import config, pictures, pipeline
 from bayes_ddp.emulator.card import find_model
 from bayes_ddp.emulator.physics import read_held_out
-from bayes_ddp.flags import FATAL
 from bayes_ddp.inference.calibration import Recovery, recovery
 from bayes_ddp.inference.posterior import from_dataset, open_part
 from bayes_ddp.labels import LABELS, label
@@ -91,7 +90,8 @@ def demo(
         "pictures": [str(p) for p in drawn],
     }
     lines = [
-        f"{stars} simulated stars, {figures['fitted']} with labels. Recovery (estimate - truth):",
+        f"{stars} simulated stars, {rows[0].stars} without a warning. Their recovery (estimate - "
+        "truth):",
         *format_recovery(rows),
         *(f"  {n} x {name}" for name, n in figures["warnings"].items()),
         f"Catalogue: {outcome.path}",
@@ -104,12 +104,12 @@ def demo(
 def _summaries(
     setup: pipeline.Setup, outcome: pipeline.Outcome
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """mean, sd [row label] and quantiles [4 row label] of every row; NaN where not fitted."""
+    """mean, sd [row label] and quantiles [4 row label] of every row; NaN where flagged."""
     names, rows = setup.problem.prior.space.names, len(setup.raw)
     mean, sd = np.full((rows, len(names)), np.nan), np.full((rows, len(names)), np.nan)
     quantile = np.full((4, rows, len(names)), np.nan)
     place = {name: i for i, name in enumerate(setup.raw.identifiers())}
-    bad = (np.asarray(outcome.table["WARN"]) & int(FATAL)) > 0
+    flagged = np.asarray(outcome.table["WARN"]) != 0
     assert outcome.draws is not None
     for path in sorted(outcome.draws.glob("part-*.nc")):
         data = open_part(path)
@@ -117,14 +117,17 @@ def _summaries(
         at = [place[str(n)] for n in data["star"].values]
         mean[at], sd[at] = part.mean, part.sd
         quantile[:, at] = part.quantiles([0.025, 0.16, 0.84, 0.975])
-    mean[bad] = np.nan
+    mean[flagged] = np.nan
     return mean, sd, quantile
 
 
 def recovery_table(
     setup: pipeline.Setup, outcome: pipeline.Outcome, truth: np.ndarray
 ) -> list[Recovery]:
-    """Recovery of every label over the fitted stars of a run whose truth [row label] is known."""
+    """Recovery of every label over the stars of a run that carry no warning.
+
+    truth : [row label].
+    """
     return recovery(setup.problem.prior.space.names, truth, _summaries(setup, outcome))
 
 

@@ -224,7 +224,12 @@ def star_data(shape: Geometry, spectrum: Spectrum, error: Array) -> StarData:
         total = jnp.where(reached, total, 0.0)
         return StarData(jnp.where(good, flux, 0.0), precision, used, total, fwhm, vrad, err)
 
-    return jax.vmap(one)(
-        spectrum.flux, spectrum.ivar, spectrum.weight, spectrum.fwhm, spectrum.vrad,
+    parts = (
+        spectrum.flux,
+        spectrum.ivar,
+        spectrum.weight,
+        spectrum.fwhm,
+        spectrum.vrad,
         spectrum.vrad_err,
-    )  # fmt: skip
+    )
+    return jax.vmap(one)(*map(jnp.asarray, parts))

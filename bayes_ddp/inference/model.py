@@ -64,7 +64,7 @@ class _BasisHead(eqx.Module):
     level: Float[Array, "rank pixel"]
     reference_level: Float[Array, " pixel"]
 
-    def __call__(self, emulator: BasisNetwork, labels: Array) -> Array:
+    def __call__(self, emulator: Any, labels: Array) -> Array:
         step = (emulator.coefficients(labels) - self.start).astype(jnp.float32)
         return (step @ self.flux) / (self.reference_level + step @ self.level)
 
@@ -103,7 +103,7 @@ def star_model(problem: Problem, star: StarData, q: Array, *, general: bool = Fa
     level = jnp.where(star.total > 0, pseudo_level(shape, star, native), 1.0)
     head: _BasisHead | _PixelHead
     if isinstance(emulator, BasisNetwork) and not general:
-        basis = gather(emulator.basis, first, weights)
+        basis = gather(jnp.asarray(emulator.basis), first, weights)
         basis_level = pseudo_level(shape, star, basis)
         head = _BasisHead(
             emulator.coefficients(labels), basis - flux * basis_level, basis_level, level

@@ -6,6 +6,7 @@ every pixel. What comes out is a plain record; ``coadd_writer`` puts it into fil
 """
 
 from dataclasses import dataclass as record
+from typing import Annotated
 
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
@@ -43,13 +44,13 @@ class Simulation:
     vrad_sd : km/s, standard deviation of the velocities, cut at 600 km/s.
     """
 
-    stars: int = Field(64, ge=1, le=100_000)
-    snr_low: float = Field(30.0, gt=0)
-    snr_high: float = Field(150.0, gt=0)
-    survey: str = Field("desi", pattern="^desi$")
-    bad_fraction: float = Field(0.005, ge=0, lt=0.5)
-    ebv_max: float = Field(0.1, ge=0, le=5)
-    vrad_sd: float = Field(120.0, ge=0, le=300)
+    stars: Annotated[int, Field(ge=1, le=100_000)] = 64
+    snr_low: Annotated[float, Field(gt=0)] = 30.0
+    snr_high: Annotated[float, Field(gt=0)] = 150.0
+    survey: Annotated[str, Field(pattern="^desi$")] = "desi"
+    bad_fraction: Annotated[float, Field(ge=0, lt=0.5)] = 0.005
+    ebv_max: Annotated[float, Field(ge=0, le=5)] = 0.1
+    vrad_sd: Annotated[float, Field(ge=0, le=300)] = 120.0
 
     @model_validator(mode="after")
     def _ordered(self) -> "Simulation":
