@@ -326,7 +326,7 @@ def physics(
     """
     from bayes_ddp.emulator import physics as packing
 
-    figures = packing.take_in(folders, models / "physics-lte", models / "held-out")
+    figures = packing.take_in(folders, models / "physics-lte", models / "held-out", progress=_say)
     _tell(figures, "\n".join(f"{k}: {v}" for k, v in figures.items()), json)
 
 
@@ -350,9 +350,22 @@ def train(
     from bayes_ddp.emulator import training
 
     chosen = names or sorted(p.parent.name for p in models.glob("*/train.toml"))
-    figures = {n: training.train_model(models / n, models / "physics-lte") for n in chosen}
-    text = "\n".join(f"{n}: {f}" for n, f in figures.items())
-    _tell(figures, text, json)
+    figures, lines = {}, []
+    for name in chosen:
+        card = training.train_model(models / name, models / "physics-lte", progress=_say)
+        checked = card["validation"]
+        figures[name] = {"training": card["training"], "validation": checked}
+        rms = checked.get("held_out", checked["cross_validation"])["mean_and_median_rms"]
+        lines.append(
+            f"{name}: {card['training']['spectra']} spectra, "
+            f"{card['training']['reference_points']} reference points; flux rms of stars left "
+            f"out {100 * rms[0]:.2f} % (mean), {100 * rms[1]:.2f} % (median)"
+        )
+    _tell(figures, "\n".join(lines), json)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 @app.command

@@ -52,9 +52,7 @@ def label_flags(posterior: Posterior) -> tuple[np.ndarray, np.ndarray]:
         sharp = information >= 0.5
     plain = np.array([name in _BY_INFORMATION for name in posterior.names])
     detected = sharp & (plain | lines)
-    flag = np.where(
-        detected, DETECTED, np.where(not_high & ~lines, UPPER_LIMIT, PRIOR_DOMINATED)
-    )
+    flag = np.where(detected, DETECTED, np.where(not_high & ~lines, UPPER_LIMIT, PRIOR_DOMINATED))
     fitted = np.isfinite(posterior.mean) & (sd > 0) & (prior_sd > 0)
     return information, np.where(fitted, flag, NOT_FITTED).astype(np.uint8)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bayes_ddp.emulator.card import describe, write_model
+from bayes_ddp.emulator.card import describe, read_card, write_model
 from bayes_ddp.emulator.density import trained_space
 from bayes_ddp.emulator.features import evaluate, make_features
 from bayes_ddp.emulator.network import BasisNetwork
@@ -175,5 +175,8 @@ def train_model(
         network.fwhm,
     )  # fmt: skip
     card = describe(folder.name, settings, network=network, known=known, figures=figures)
+    if (folder / "card.toml").is_file():
+        # what real stars say of the physics outlives a training; its figures name their weights
+        card |= {k: v for k, v in read_card(folder).items() if k == "mismatch"}
     write_model(folder, network, card)
     return card

@@ -49,9 +49,11 @@ class Geometry(eqx.Module):
 
 
 class StarData(eqx.Module):
-    """One star's pixels: flux, variance [pixel] in normalised flux (infinite where masked: see
-    ``good``), weight 0/1 [pixel] of the pseudo-continuum and its sums (0 out of reach), fwhm [pixel] Å, vrad,
-    vrad_err km/s. Batches carry a leading star axis.
+    """One star's pixels; batches carry a leading star axis.
+
+    flux, precision : [pixel], normalised flux and 1 / variance, 0 where masked. weight, total :
+    [pixel], 0/1 weight in the pseudo-continuum, and its sums, 0 where too little is in reach.
+    fwhm : [pixel] Å. vrad, vrad_err : km/s.
     """
 
     flux: Float[Array, " pixel"]
@@ -126,7 +128,7 @@ def gaussian_taps(shape: Geometry, rest: Array, sigma: Array) -> tuple[Array, Ar
 
 
 def pseudo_level(shape: Geometry, star: StarData, native: Array) -> Array:
-    """[..., pixel] pseudo-continuum of model fluxes on the star's pixels; 0 where none is formed."""
+    """[..., pixel] pseudo-continuum of model fluxes on a star's pixels; 0 where none is formed."""
     reached = star.total > 0
     sums = smooth(shape, native * star.weight)
     return jnp.where(reached, sums / jnp.where(reached, star.total, 1.0), 0.0)

@@ -2,8 +2,8 @@
 
 Levenberg-Marquardt in lockstep: all stars of a batch take their step together, with analytic
 derivatives by label, velocity and LSF width. The curvature at the optimum is Gauss-Newton for the
-likelihood and the convex part for the prior; its inverse is the covariance. Parameters are unconstrained:
-labels themselves, unless the run file gives a label walls.
+likelihood and the convex part for the prior; its inverse is the covariance. Parameters are
+unconstrained: labels themselves, unless the run file gives a label walls.
 """
 
 from typing import Annotated, Literal, NamedTuple
@@ -24,9 +24,10 @@ from bayes_ddp.inference.start import best_template
 
 __all__ = ["Fit", "Map", "fit_stars", "summarise"]
 
-_MAX_STEPS = 50
+_MAX_STEPS = 30
 _DECREMENT = 1e-3
 _NOISE = 1e-2
+_CARBON_FEH = -1.2
 
 
 class Fit(NamedTuple):
@@ -123,31 +124,70 @@ def _advance(problem: Problem, star: StarData, state: _State) -> _State:
 
 
 @eqx.filter_jit
-def fit_stars(problem: Problem, stars: StarData) -> Fit:
-    """Best fits and covariances of a batch [star ...]; compiled once for each batch size."""
+def _first_start(problem: Problem, stars: StarData) -> Array:
+    """[star parameter] at the best template of each star."""
     prior = problem.prior
     start = best_template(problem.shape, stars, problem.templates)
     free = jax.vmap(lambda x: prior.unconstrain(prior.inside(x)))(start)
-    count, size = free.shape[0], problem.size
-    pixels = jnp.sum(stars.precision > 0, axis=1)
-    empty = pixels == 0
+    return jnp.concatenate([free, jnp.zeros((len(free), problem.size - problem.free))], axis=1)
+
+
+@eqx.filter_jit
+def _second_start(problem: Problem, q: Array) -> tuple[Array, Array]:
+    """(start [star parameter] at the other end of [C/Fe], [star] whether it is worth a try).
+
+    Carbon has a wide prior in metal-poor stars, and in warm ones a lot and a little of it can
+    leave two minima.
+    """
+    prior, space = problem.prior, problem.prior.space
+    place, feh = space.index("c_fe"), space.index("feh")
+    labels = jax.vmap(lambda x: prior.constrain(x[: problem.free]))(q)
+    low, span = space.low[place], space.span[place]
+    other = jnp.where(labels[:, place] > low + 0.35 * span, low + 0.05 * span, low + 0.65 * span)
+    moved = jax.vmap(prior.inside)(labels.at[:, place].set(other))
+    column = prior.free.index("c_fe")
+    start = jax.vmap(prior.unconstrain)(moved)[:, column]
+    return q.at[:, column].set(start), labels[:, feh] < _CARBON_FEH
+
+
+@eqx.filter_jit
+def _descend(problem: Problem, stars: StarData, q: Array, done: Array) -> _State:
+    """Levenberg-Marquardt from q [star parameter] until every star is done."""
+    count, size = q.shape
     # no gradient and an infinite cost: the loop's first turn evaluates the start, so that the
     # likelihood, which is most of the code, is compiled once and not once more before the loop
     state = _State(
-        q=jnp.concatenate([free, jnp.zeros((count, size - problem.free))], axis=1),
+        q=q,
         cost=jnp.full(count, jnp.inf),
         gradient=jnp.zeros((count, size)),
         curvature=jnp.broadcast_to(jnp.eye(size), (count, size, size)),
         chi2=jnp.zeros(count),
         damping=jnp.full(count, 10.0),
-        done=empty,
+        done=done,
         step=jnp.full((), -1, jnp.int32),
     )
-    state = jax.lax.while_loop(
+    return jax.lax.while_loop(
         lambda s: (s.step < _MAX_STEPS) & ~jnp.all(s.done),
         lambda s: _advance(problem, stars, s),
         state,
     )
+
+
+@jax.jit
+def _better(first: _State, second: _State) -> _State:
+    """Star by star the state of lower cost; the second must be lower by more than its noise."""
+    won = second.cost < first.cost - _NOISE
+
+    def pick(new: Array, old: Array) -> Array:
+        return jnp.where(won.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+
+    return jax.tree.map(pick, second, first)._replace(step=first.step + second.step)
+
+
+@eqx.filter_jit
+def _finish(problem: Problem, state: _State, pixels: Array) -> Fit:
+    """Covariances at the states that were reached."""
+    empty = pixels == 0
     unit = jnp.sqrt(jnp.maximum(jnp.diagonal(state.curvature, axis1=1, axis2=2), 1e-300))
     scaled = state.curvature / (unit[:, :, None] * unit[:, None, :])
     finite = jnp.all(jnp.isfinite(scaled), axis=(1, 2))
@@ -155,11 +195,25 @@ def fit_stars(problem: Problem, stars: StarData) -> Fit:
     positive = finite & (jnp.linalg.eigvalsh(scaled)[:, 0] > 1e-12) & ~empty
     inverse = jnp.linalg.inv(jnp.where(positive[:, None, None], scaled, jnp.eye(problem.size)))
     covariance = inverse / (unit[:, :, None] * unit[:, None, :])
-    labels = jax.vmap(lambda x: prior.constrain(x[: problem.free]))(state.q)
+    labels = jax.vmap(lambda x: problem.prior.constrain(x[: problem.free]))(state.q)
     return Fit(
         q=state.q, covariance=covariance, labels=labels, chi2=state.chi2, pixels=pixels,
         converged=state.done & ~empty, positive=positive, steps=state.step,
     )  # fmt: skip
+
+
+def fit_stars(problem: Problem, stars: StarData) -> Fit:
+    """Best fits and covariances of a batch [star ...]; compiled once for each batch size.
+
+    Metal-poor stars are fitted twice, from both ends of [C/Fe], and keep the better fit.
+    """
+    pixels = jnp.sum(stars.precision > 0, axis=1)
+    empty = pixels == 0
+    state = _descend(problem, stars, _first_start(problem, stars), empty)
+    if "c_fe" in problem.prior.free and "feh" in problem.prior.space.names:
+        q, poor = _second_start(problem, state.q)
+        state = _better(state, _descend(problem, stars, q, empty | ~poor))
+    return _finish(problem, state, pixels)
 
 
 class _Summary(NamedTuple):

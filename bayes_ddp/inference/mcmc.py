@@ -7,6 +7,7 @@ that differs between stars is an argument, so that the sampler is compiled once.
 
 from typing import Annotated, Any, Literal
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,7 +78,7 @@ class Nuts:
     kind: Literal["nuts"] = "nuts"
 
     def sampler(self, problem: Problem) -> MCMC:
-        """The NumPyro sampler of a run; its compiled code serves every star."""
+        """The NumPyro sampler of a run; its model takes (star, root)."""
 
         def model(star: StarModel, root: Array) -> None:
             whitened_model(star, problem, root)
@@ -96,7 +97,6 @@ class Nuts:
             num_chains=self.chains,
             chain_method="vectorized",
             progress_bar=False,
-            jit_model_args=True,
         )
 
     def __call__(self, problem: Problem, stars: StarData, keys: Array) -> Posterior:
@@ -112,27 +112,38 @@ class Nuts:
         }
         mean, covariance = laplace.mean.copy(), laplace.covariance.copy()
         velocity, lsf, warn = laplace.velocity.copy(), laplace.lsf.copy(), laplace.warn.copy()
-        sampler = self.sampler(problem)
         for star in np.flatnonzero(np.asarray(fit.positive)):
             local = one_star_model(problem, stars, fit.q, int(star))
             unit = jnp.sqrt(jnp.diagonal(fit.covariance[star]))
             scaled = fit.covariance[star] / jnp.outer(unit, unit)
             root = unit[:, None] * jnp.linalg.cholesky(scaled)
-            sampler.run(keys[star], local, root, extra_fields=("diverging",))
-            q = fit.q[star] + sampler.get_samples()["z"] @ root.T
-            labels, moved, width = jax.vmap(lambda x: _physical(problem, x))(q)
+            labels, moved, width, diverging = _chains(self, problem, local, root, keys[star])
             draws[:, star] = np.asarray(labels)
             mean[star] = draws[:, star].mean(axis=0)
             covariance[star] = np.cov(draws[:, star].T)
             velocity[star] = float(moved.mean()), float(moved.std())
             lsf[star] = np.asarray(width.mean(axis=0))
             rhat, ess = chain_diagnostics(draws[:, star], self.chains)
-            diverging = int(np.asarray(sampler.get_extra_fields()["diverging"]).sum())
             result["rhat"][star], result["ess"][star] = rhat, ess
-            result["divergences"][star] = diverging
-            warn[star] |= _chain_warnings(rhat, ess, diverging)
+            result["divergences"][star] = int(diverging)
+            warn[star] |= _chain_warnings(rhat, ess, int(diverging))
         return _sampled(laplace, draws, self.chains, mean=mean, covariance=covariance,
                         velocity=velocity, lsf=lsf, warn=warn, diagnostics=result)  # fmt: skip
+
+
+@eqx.filter_jit
+def _chains(
+    settings: Nuts, problem: Problem, star: StarModel, root: Array, key: Array
+) -> tuple[Array, ...]:
+    """(labels [draw label], velocity, LSF factors, number of divergences) of one star's chains.
+
+    The whole run stands inside one ``jit``: NumPyro's own loop is compiled again at every call.
+    """
+    sampler = settings.sampler(problem)
+    sampler.run(key, star, root, extra_fields=("diverging",))
+    q = star.reference + sampler.get_samples()["z"] @ root.T
+    diverging = sampler.get_extra_fields()["diverging"]
+    return *jax.vmap(lambda x: _physical(problem, x))(q), jnp.sum(diverging)
 
 
 def _physical(problem: Problem, q: Array) -> tuple[Array, Array, Array]:
