@@ -108,8 +108,12 @@ def _advance(problem: Problem, star: StarData, state: _State) -> _State:
     trial = jnp.where(state.done[:, None], state.q, state.q + move)
     cost, gradient, curvature, chi2 = jax.vmap(terms, in_axes=(None, 0, 0))(problem, star, trial)
     better = jnp.isfinite(cost) & (cost <= state.cost + _NOISE) & ~state.done
-    # a small decrement at small damping: the quadratic model agrees that this is the bottom
-    close = (jnp.abs(decrement) < _DECREMENT) & (state.damping < 1e-2)
+    # a small decrement at small damping: the quadratic model agrees that this is the bottom; or
+    # a step along a flat valley that neither promised nor changed more than rounding does
+    still = jnp.abs(state.cost - cost) < _NOISE
+    close = ((jnp.abs(decrement) < _DECREMENT) & (state.damping < 1e-2)) | (
+        still & (jnp.abs(decrement) < 2 * _NOISE) & (state.damping < 1.0)
+    )
     lower = state.damping * 0.1
     return _State(
         q=jnp.where(better[:, None], trial, state.q),
