@@ -27,7 +27,7 @@ def save(figure: Figure, path: Path) -> Path:
 def draw(
     setup: pipeline.Setup, outcome: pipeline.Outcome, truth: np.ndarray | None = None
 ) -> list[Path]:
-    """Fit and corner picture of the fitted star with the highest S/N.
+    """Fit and corner picture of the star with the highest S/N, if possible without a warning.
 
     truth : [row label], drawn into the corner picture where known. Returns the files written.
     """
@@ -35,10 +35,11 @@ def draw(
     snr = np.nanmax(
         np.nan_to_num(np.stack([np.asarray(table[c]) for c in _snr_columns(setup)])), axis=0
     )
-    usable = (np.asarray(table["WARN"]) & int(FATAL)) == 0
+    warn = np.asarray(table["WARN"])
+    usable = (warn & int(FATAL)) == 0
     if not usable.any():
         return []
-    star = int(np.argmax(np.where(usable, snr, -1)))
+    star = int(np.argmax(np.where(usable, snr + 1e6 * (warn == 0), -1)))
     raw = setup.raw.take(np.array([star]))
     name = raw.identifiers()[0]
     figure = Figure(figsize=(11, 3.4 * len(raw.arms)))
