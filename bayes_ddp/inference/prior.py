@@ -7,6 +7,7 @@ common part. Edges are logistic, a hundredth of the range wide, so that a poster
 stays smooth and a sampler never meets a wall; labels beyond the edge are flagged in the catalogue.
 """
 
+import json
 from typing import Annotated, Any, ClassVar, Literal
 
 import jax
@@ -169,6 +170,19 @@ class LabelPrior:
         self.fixed = {n: c.value for n, c in self.chosen.items() if isinstance(c, Fixed)}
         self.free = tuple(n for n in space.names if n not in self.fixed)
         self._alpha = self._alpha_regression()
+        self._key = (
+            space.names,
+            space.low,
+            space.high,
+            json.dumps(density, sort_keys=True),
+            tuple(sorted(self.chosen.items())),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LabelPrior) and self._key == other._key
+
+    def __hash__(self) -> int:  # equal priors share compiled code
+        return hash(self._key)
 
     def _alpha_regression(self) -> dict[str, tuple[tuple[str, ...], np.ndarray, float]]:
         """Element -> (earlier alpha elements, regression on their residuals, conditional sd)."""
