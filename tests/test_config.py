@@ -104,7 +104,7 @@ def test_flags_of_fit_build_the_object_of_a_run_file(tmp_path, monkeypatch):
     monkeypatch.setattr("bayes_ddp.cli._run", lambda run, **_: built.append(run))
     monkeypatch.chdir(tmp_path)
     words = "fit --survey lamost --spectra a.fits b.fits --emulator lamost-physics --output out"
-    app(words.split() + ["--sampler", "nuts", "--seed", "3"], result_action="return_value")
+    app([*words.split(), "--sampler", "nuts", "--seed", "3"], result_action="return_value")
     file = tmp_path / "run.toml"
     file.write_text(
         'schema = 1\nseed = 3\n[input]\nsurvey = "lamost"\nspectra = ["a.fits", "b.fits"]\n'

@@ -88,15 +88,15 @@ def test_chunk_size_and_order_do_not_matter(finished, simulated, tmp_path):
 
 
 def test_interrupted_run_ends_with_the_same_bytes(finished, simulated, tmp_path):
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop(what, done, total):
         if done == 2:
-            raise Stopped
+            raise StoppedError
 
     run = settings(simulated, tmp_path)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         pipeline.run(run, chunk=2, progress=stop)
     assert not (tmp_path / "catalogue.fits").exists()
     part = tmp_path / "draws" / "part-00000.nc"
@@ -120,7 +120,7 @@ def test_damaged_or_foreign_part_is_fitted_again(finished, simulated, tmp_path):
 
 def test_other_data_of_the_same_targets_are_fitted_again(finished, simulated, tmp_path):
     """Identifiers alone do not make a part valid: new noise under old names is a new run."""
-    setup, outcome = finished
+    setup, _ = finished
     first = pipeline._identity(setup, 2)
     other = tmp_path / "other"
     simulate_files(other, stars=STARS, seed=4)

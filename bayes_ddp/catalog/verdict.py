@@ -33,11 +33,11 @@ def label_flags(posterior: Posterior) -> tuple[np.ndarray, np.ndarray]:
     a Gaussian likelihood, of precision ``1/sd_posterior^2 - 1/sd_prior^2``. The lines of an
     element at abundance x are weaker by a factor 10^-dx at x - dx, so in the weak-line limit they
     stand out of the noise by ``1 / (ln 10 sd_likelihood)`` sigma (saturated lines by more). A
-    label is *detected* where its information is at least 1/2 and its lines stand out by 2 sigma; it has
-    an *upper limit* where they do not, but the likelihood excludes the prior's high end (mean plus
-    2 sd) at 2 sigma; anything else is *prior-dominated*. Teff, log g, vmic and [Fe/H] shape the
-    whole spectrum and do not fade, so information alone detects them. Labels that were fixed, or
-    not fitted, have 255.
+    label is *detected* where its information is at least 1/2 and its lines stand out by 2 sigma;
+    it has an *upper limit* where they do not, but the likelihood excludes the prior's high end
+    (mean plus 2 sd) at 2 sigma; anything else is *prior-dominated*. Teff, log g, vmic and [Fe/H]
+    shape the whole spectrum and do not fade, so information alone detects them. Labels that were
+    fixed, or not fitted, have 255.
     """
     sd, prior_sd = posterior.sd, posterior.prior_sd
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -73,7 +73,7 @@ class Nuts:
 
     num_warmup: Annotated[int, Field(ge=50)] = 200
     num_samples: Annotated[int, Field(ge=50)] = 500
-    chains: Annotated[int, Field(ge=1, le=64)] = 4
+    chains: Annotated[int, Field(ge=2, le=64)] = 4  # R-hat compares chains
     target_accept: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
     kind: Literal["nuts"] = "nuts"
 

@@ -1,0 +1,152 @@
+"""NUTS: the same posterior as the Gaussian where it is one, told by honest diagnostics."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import fields
+from typing import Any
+
+import blackjax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpyro.infer.util import potential_energy
+
+from bayes_ddp.flags import WARN
+from bayes_ddp.inference.forward import StarData
+from bayes_ddp.inference.laplace import fit_stars
+from bayes_ddp.inference.mcmc import (
+    Nuts,
+    _chain_warnings,
+    _physical,
+    chain_diagnostics,
+    whitened_model,
+)
+from bayes_ddp.inference.model import one_star_model
+from bayes_ddp.inference.posterior import Posterior
+
+NUTS = Nuts(num_warmup=200, num_samples=700, chains=4)  # the settings of the fixture ``runs``
+
+
+@pytest.fixture(scope="module")
+def sampled(runs: Any) -> Posterior:
+    return runs("nuts")[0]
+
+
+def far_from_bounds(survey: Any, posterior: Any, star: int) -> np.ndarray:
+    """[label] bool: more than four sigma inside the trained range."""
+    space = survey.prior.space
+    room = np.minimum(posterior.mean[star] - space.low, space.high - posterior.mean[star])
+    return room > 4 * posterior.sd[star]
+
+
+def test_errors_of_the_fit_are_those_of_the_chains(
+    survey: Any, runs: Any, sampled: Posterior
+) -> None:
+    """Within 10 %, ESS above 4,000 (a Monte Carlo error of 1.1 %); means within 0.2 sigma.
+
+    On these few pixels the two shallowest posteriors, [O/Fe] of warm dwarfs above all, are
+    Gaussian only from S/N 200; all of DESI at S/N 100 is in the slow tests.
+    """
+    gauss = runs("map")[0]
+    for star in (0, 2):
+        use = far_from_bounds(survey, gauss, star)
+        assert use.sum() >= 12
+        assert sampled.diagnostics["ess"][star].min() > 4000
+        assert sampled.diagnostics["rhat"][star].max() < 1.01
+        assert np.abs(sampled.sd[star] / gauss.sd[star] - 1)[use].max() < 0.10
+        assert (np.abs(sampled.mean[star] - gauss.mean[star]) / gauss.sd[star])[use].max() < 0.2
+    assert not sampled.warn[[0, 2]].any()
+
+
+def test_stars_without_pixels_are_not_sampled(sampled: Posterior) -> None:
+    assert np.isnan(sampled.draws[:, 1]).all()
+    assert np.isnan(sampled.mean[1]).all()
+    assert np.isnan(sampled.diagnostics["ess"][1]).all()
+    assert sampled.warn[1] == 0
+
+
+def test_summaries_are_those_of_the_draws(sampled: Posterior) -> None:
+    np.testing.assert_allclose(sampled.mean[0], sampled.draws[:, 0].mean(axis=0))
+    np.testing.assert_allclose(sampled.covariance[0], np.cov(sampled.draws[:, 0].T))
+    assert sampled.chains == 4
+    assert sampled.draws.shape == (2800, 3, 15)
+
+
+def test_chains_are_compiled_once_for_all_stars(
+    survey: Any, three_stars: StarData, sampled: Posterior,
+    compilations: Callable[[], AbstractContextManager[list[str]]],
+) -> None:  # fmt: skip
+    """Other keys, and settings and a problem that are equal and not the same."""
+    keys = jax.random.split(jax.random.key(9), 3)
+    again = Nuts(**{f.name: getattr(NUTS, f.name) for f in fields(NUTS)})
+    with compilations() as compiled:
+        other = again(survey.problem, three_stars, keys)
+    assert not compiled
+    assert (other.draws[0, 0] != sampled.draws[0, 0]).all()
+
+
+def test_diagnostics_tell_good_chains_from_bad_ones() -> None:
+    rng = np.random.default_rng(1)
+    good = rng.standard_normal((4000, 1))
+    apart = good + np.repeat([0.0, 0.0, 0.0, 2.0], 1000)[:, None]
+    slow = np.cumsum(good, axis=0)
+    still = np.ones((4000, 1))
+    rhat, ess = chain_diagnostics(np.hstack([good, apart, slow, still]), 4)
+    assert rhat[0] < 1.005
+    assert 3000 < ess[0] < 5000
+    assert rhat[1] > 1.1
+    assert ess[1] < 100
+    assert rhat[2] > 1.1
+    assert np.isnan([rhat[3], ess[3]]).all()
+
+
+def test_short_chains_are_flagged(sampled: Posterior) -> None:
+    """The same draws, too few of them."""
+    rhat, ess = chain_diagnostics(sampled.draws[::28, 0], 2)
+    assert _chain_warnings(rhat, ess, 0) & int(WARN.LOW_ESS)
+    fine = np.full(15, 1.0), np.full(15, 500.0)
+    assert _chain_warnings(*fine, 0) == 0
+    assert _chain_warnings(*fine, 1) == WARN.DIVERGENT
+    assert _chain_warnings(fine[0] + 0.02, fine[1], 0) == WARN.HIGH_RHAT
+    with pytest.raises(ValueError, match="chains"):
+        Nuts(chains=1)
+
+
+@pytest.mark.slow
+def test_blackjax_samples_the_same_posterior(
+    survey: Any, three_stars: StarData, sampled: Posterior
+) -> None:
+    """Another NUTS on the same potential: mean and sd within four Monte Carlo errors."""
+    problem = survey.problem
+    fit = fit_stars(problem, three_stars)
+    local = one_star_model(problem, three_stars, fit.q, 0)
+    root = jnp.linalg.cholesky(fit.covariance[0])
+
+    def log_density(z: jax.Array) -> jax.Array:
+        return -potential_energy(whitened_model, (local, problem, root), {}, {"z": z})
+
+    kernel = blackjax.nuts(log_density, step_size=0.55, inverse_mass_matrix=jnp.ones(problem.size))
+
+    @jax.jit
+    def chain(key: jax.Array) -> jax.Array:
+        state = kernel.init(jnp.zeros(problem.size))
+        _, states = jax.lax.scan(
+            lambda s, k: (kernel.step(k, s)[0],) * 2, state, jax.random.split(key, 1700)
+        )
+        return states.position[200:]
+
+    z = jax.vmap(chain)(jax.random.split(jax.random.key(5), 4)).reshape(-1, problem.size)
+    q = fit.q[0] + z @ root.T
+    draws = np.asarray(jax.vmap(lambda x: _physical(problem, x)[0])(q))
+    rhat, ess = chain_diagnostics(draws, 4)
+    assert rhat.max() < 1.01
+    sd = sampled.sd[0]
+    own = sampled.diagnostics["ess"][0]
+    error = sd * np.sqrt(1 / ess + 1 / own)
+    assert (np.abs(draws.mean(axis=0) - sampled.mean[0]) < 4 * error).all()
+    # the squares of NUTS draws mix more slowly than the draws, which are anticorrelated
+    squares = chain_diagnostics((draws - draws.mean(axis=0)) ** 2, 4)[1]
+    other = chain_diagnostics((sampled.draws[:, 0] - sampled.mean[0]) ** 2, 4)[1]
+    spread = np.sqrt(0.5 * (1 / squares + 1 / other))
+    assert (np.abs(draws.std(axis=0) / sd - 1) < 4 * spread).all()
