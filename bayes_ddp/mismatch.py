@@ -29,10 +29,11 @@ from bayes_ddp.emulator.card import find_model, read_card
 from bayes_ddp.emulator.mismatch import write_mismatch
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference import posterior as posteriors
-from bayes_ddp.inference.forward import C_KMS, StarData, render
+from bayes_ddp.inference.forward import StarData, render
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.problem import Problem, load_stars
 from bayes_ddp.spectra.files import atomic_write
+from bayes_ddp.spectra.masks import doppler_factor
 from bayes_ddp.spectra.prepare import prepare
 from bayes_ddp.spectra.spectrum import RawSpectra
 
@@ -187,8 +188,7 @@ def rest_residuals(setup: pipeline.Setup, rows: np.ndarray, fitted: Posterior) -
         difference = np.asarray(stars.flux) - np.asarray(model)
         ivar = np.where(np.asarray(stars.precision)[: len(part)] > 0, spectrum.ivar, 0.0)
         for i in range(len(part)):
-            beta = (spectrum.vrad[i] + velocity[i]) / C_KMS
-            seen = wave * np.sqrt((1 + beta) / (1 - beta))
+            seen = wave * doppler_factor(spectrum.vrad[i] + velocity[i])
             at = _nearest(np.asarray(spectrum.wave), spectrum.arms, ivar[i], seen)
             good = at >= 0
             noise = 1 / np.where(good, ivar[i, at], 1.0)

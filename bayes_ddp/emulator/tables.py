@@ -1,12 +1,12 @@
 """TOML out, atomically written files, and checksums, for the folders of ``models/``."""
 
 import hashlib
-import os
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from bayes_ddp.spectra.files import atomic_write
 
 __all__ = ["check_sha256", "sha256_of", "to_toml", "write_atomic"]
 
@@ -54,17 +54,8 @@ def _value(value: Any) -> str:
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Put ``data`` at ``path`` so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data.encode() if isinstance(data, str) else data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 def sha256_of(path: Path) -> str:

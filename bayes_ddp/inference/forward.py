@@ -19,13 +19,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
+from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA
+from bayes_ddp.spectra.masks import LIGHT_SPEED
 from bayes_ddp.spectra.prepare import Smoother
 from bayes_ddp.spectra.spectrum import Spectrum
 
-__all__ = ["C_KMS", "Geometry", "StarData", "geometry", "render", "star_data", "taps_needed"]
+__all__ = ["Geometry", "StarData", "doppler", "geometry", "render", "star_data", "taps_needed"]
 
-C_KMS = 299792.458
-_FWHM = 2.354820045
 _NARROWEST = 0.35
 _REACH = 1e-3
 """Least weight, of the arm's most, with which a pseudo-continuum is formed in a gap."""
@@ -65,6 +65,12 @@ class StarData(eqx.Module):
     vrad_err: Float[Array, ""]
 
 
+def doppler(vrad: Array) -> Array:
+    """Observed over rest wavelength, relativistic; any shape, km/s. ``doppler_factor`` in JAX."""
+    beta = vrad / LIGHT_SPEED
+    return jnp.sqrt((1 + beta) / (1 - beta))
+
+
 def taps_needed(fwhm: np.ndarray, emulator: BasisNetwork | PixelNetwork) -> int:
     """Model pixels that four and a half widths of the broadest LSF cover, an odd number.
 
@@ -72,13 +78,13 @@ def taps_needed(fwhm: np.ndarray, emulator: BasisNetwork | PixelNetwork) -> int:
     """
     sharpest, broadest = float(np.min(fwhm)), float(np.max(fwhm))
     step = float(emulator.wave[1] - emulator.wave[0])
-    remaining = np.sqrt(max(sharpest**2 - emulator.fwhm**2, 0.0)) / _FWHM
+    remaining = np.sqrt(max(sharpest**2 - emulator.fwhm**2, 0.0)) / FWHM_PER_SIGMA
     if remaining < _NARROWEST * step:
         raise ValueError(
             f"The data's LSF is {sharpest:.2f} Å wide (FWHM) and the model's {emulator.fwhm:.2f} "
             "Å: the model must be sharper. Take a model made for this survey."
         )
-    sigma = np.sqrt((1.15 * broadest) ** 2 - emulator.fwhm**2) / _FWHM
+    sigma = np.sqrt((1.15 * broadest) ** 2 - emulator.fwhm**2) / FWHM_PER_SIGMA
     return 2 * int(np.ceil(4.5 * sigma / step)) + 1
 
 
@@ -140,20 +146,20 @@ def kernel(shape: Geometry, star: StarData, velocity: Array, width: Array) -> tu
     Weights are a Gaussian with what the data's LSF has beyond the model's, normalised to one.
     velocity : km/s, beyond the star's vrad. width : [arm], factor on the data's LSF.
     """
-    beta = (star.vrad + velocity) / C_KMS
-    doppler = jnp.sqrt((1 + beta) / (1 - beta))
-    rest = shape.wave / doppler
+    beta = (star.vrad + velocity) / LIGHT_SPEED
+    stretched = doppler(star.vrad + velocity)
+    rest = shape.wave / stretched
     factor = width[shape.arm]
-    data = factor * star.fwhm / _FWHM / doppler
+    data = factor * star.fwhm / FWHM_PER_SIGMA / stretched
     variance = jnp.maximum(
-        data**2 - (shape.model_fwhm / _FWHM) ** 2, (_NARROWEST * shape.step) ** 2
+        data**2 - (shape.model_fwhm / FWHM_PER_SIGMA) ** 2, (_NARROWEST * shape.step) ** 2
     )
     sigma = jnp.sqrt(variance)
     first, weights, x = gaussian_taps(shape, rest, sigma)
     by_place = weights * (x - (weights * x).sum(axis=1, keepdims=True))
     by_sigma = weights * (x**2 - (weights * x**2).sum(axis=1, keepdims=True))
     # d rest / d velocity = -rest / (c (1 - beta^2))
-    shift = -rest / (C_KMS * (1 - beta**2)) / sigma
+    shift = -rest / (LIGHT_SPEED * (1 - beta**2)) / sigma
     stretch = jnp.where(
         variance > (_NARROWEST * shape.step) ** 2, data**2 / (factor * variance), 0.0
     )
@@ -211,7 +217,7 @@ def star_data(shape: Geometry, spectrum: Spectrum, error: Array) -> StarData:
     def one(flux: Array, ivar: Array, weight: Array, fwhm: Array, vrad: Array, err: Array) -> Any:
         total = smooth(shape, weight)
         bare = StarData(flux, ivar, weight, total, fwhm, vrad, err)
-        place = shape.wave / jnp.sqrt((1 + vrad / C_KMS) / (1 - vrad / C_KMS))
+        place = shape.wave / doppler(vrad)
         inside = (place > shape.first + 2 * shape.step) & (
             place < shape.first + (shape.model_pixels - 3) * shape.step
         )

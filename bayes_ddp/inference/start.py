@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
-from bayes_ddp.inference.forward import C_KMS, Geometry, StarData, gather, gaussian_taps
+from bayes_ddp.inference.forward import Geometry, StarData, doppler, gather, gaussian_taps
 from bayes_ddp.inference.prior import LabelPrior
+from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA
 
 __all__ = ["Templates", "best_template", "make_templates"]
 
@@ -46,7 +47,7 @@ def make_templates(
     labels = jax.vmap(prior.inside)(labels)
     model = np.asarray(emulator.wave)
     wave = jnp.arange(model[0] + 30, model[-1] - 30, _COARSE)
-    sigma = np.sqrt(max(fwhm**2 - emulator.fwhm**2, (0.5 * shape.step) ** 2)) / 2.3548
+    sigma = np.sqrt(max(fwhm**2 - emulator.fwhm**2, (0.5 * shape.step) ** 2)) / FWHM_PER_SIGMA
     first, weights, _ = gaussian_taps(shape, wave, jnp.full(wave.shape, sigma))
     flux = jax.lax.map(
         lambda x: gather(emulator(x)[None].astype(jnp.float32), first, weights)[0],
@@ -61,8 +62,7 @@ def best_template(shape: Geometry, star: StarData, templates: Templates) -> Arra
     """[star label] of the template with the least chi-square of each star of a batch."""
 
     def pixels(star: StarData) -> tuple[Array, Array]:
-        beta = star.vrad / C_KMS
-        seen = templates.wave * jnp.sqrt((1 + beta) / (1 - beta))
+        seen = templates.wave * doppler(star.vrad)
         flux, precision = jnp.zeros(seen.shape), jnp.zeros(seen.shape)
         for _, a, b in shape.arms:
             wave = shape.wave[a:b]

@@ -269,9 +269,18 @@ def desi_spectrum(count: int, snr: Any = 100.0, vrad: Any = 0.0) -> Spectrum:
 
 
 @pytest.fixture(scope="session")
-def desi_pixels() -> Spectrum:
-    """One star of flux 1, S/N 100, on all of DESI's pixels."""
-    return desi_spectrum(1)
+def desi_pixels() -> Callable[..., Spectrum]:
+    """Makes stars of flux 1 on all of DESI's pixels: (count, snr, vrad)."""
+    return desi_spectrum
+
+
+@pytest.fixture(scope="session")
+def desi_survey(models: Path, desi_card: dict[str, Any]) -> Survey:
+    """The shipped emulator and its default prior on all of DESI's pixels; for slow tests."""
+    emulator = load_emulator(models / "desi-physics")
+    assert isinstance(emulator, BasisNetwork)
+    prior = LabelPrior(emulator.space, desi_card["density"])
+    return Survey(emulator, prior, make_problem(desi_spectrum(1), emulator, prior))
 
 
 NUTS = Nuts(num_warmup=200, num_samples=700, chains=4)

@@ -8,8 +8,9 @@ import equinox as eqx
 import numpy as np
 import pytest
 
-from bayes_ddp.inference.forward import C_KMS, taps_needed
+from bayes_ddp.inference.forward import taps_needed
 from bayes_ddp.inference.problem import load_stars, make_problem
+from bayes_ddp.spectra.masks import LIGHT_SPEED
 from bayes_ddp.spectra.spectrum import Spectrum
 
 CASES = 12
@@ -62,7 +63,7 @@ def test_model_equals_brute_force_in_double_precision(cases: Cases, oracle: Any)
     for i in range(CASES):
         labels, star, told = cases.star(i)
         gap = np.abs(oracle(labels, star, **told) - cases.flux[i])
-        factor = np.sqrt((1 + star.vrad[0] / C_KMS) / (1 - star.vrad[0] / C_KMS))
+        factor = np.sqrt((1 + star.vrad[0] / LIGHT_SPEED) / (1 - star.vrad[0] / LIGHT_SPEED))
         for (_, a, b), stretch in zip(star.arms, told["width"], strict=True):
             fwhm = stretch * star.fwhm[0, a] / factor
             sigma = np.sqrt(fwhm**2 - oracle.emulator.fwhm**2) / 2.3548
@@ -101,16 +102,16 @@ def test_lines_lie_where_the_relativistic_doppler_effect_puts_them(
 
     The classical formula is 2.4 km/s off there.
     """
-    beta = np.linspace(-1200, 1200, 64) / C_KMS
+    beta = np.linspace(-1200, 1200, 64) / LIGHT_SPEED
     truth = np.tile(survey.typical([4800.0], [2.5], [-0.3]), (64, 1))
-    spectrum = blank_spectrum(vrad=beta * C_KMS)
+    spectrum = blank_spectrum(vrad=beta * LIGHT_SPEED)
     flux, _ = survey.render(truth, load_stars(survey.problem, spectrum))
     still, _ = survey.render(truth, load_stars(survey.problem, blank_spectrum()))
     grid = np.linspace(np.log(4900), np.log(5300), 8000)
     wave = np.asarray(spectrum.wave[:750])
     rest = np.interp(grid, np.log(wave), still[0, :750])
     for i in (0, 13, 50, 63):
-        trial = 0.5 * np.log((1 + beta[i]) / (1 - beta[i])) + np.linspace(-2, 2, 401) / C_KMS
+        trial = 0.5 * np.log((1 + beta[i]) / (1 - beta[i])) + np.linspace(-2, 2, 401) / LIGHT_SPEED
         moved = [np.interp(grid + shift, np.log(wave), flux[i, :750]) for shift in trial]
         found = np.argmin([np.var(m - rest) for m in moved])
         assert abs(found - 200) * 0.01 <= 0.3

@@ -150,7 +150,7 @@ def by_taps(
 
 
 def test_single_precision_keeps_likelihood_ratios_to_a_hundredth(
-    models: Path, survey: Any, oracle: Any, desi_pixels: Spectrum
+    models: Path, survey: Any, oracle: Any, desi_pixels: Blank
 ) -> None:
     """All of DESI at S/N 300, no emulator error: ln L ratios against float64 within 3 sigma.
 
@@ -158,10 +158,9 @@ def test_single_precision_keeps_likelihood_ratios_to_a_hundredth(
     """
     emulator = load_emulator(models / "desi-physics")
     assert isinstance(emulator, BasisNetwork)
-    spectrum = eqx.tree_at(
-        lambda s: (s.ivar, s.vrad), desi_pixels,
-        (np.where(desi_pixels.ivar > 0, np.float32(9e4), 0), np.array([-80.0])),
-    )  # fmt: skip
+    spectrum = desi_pixels(1, vrad=-80.0)
+    ivar = np.where(spectrum.ivar > 0, np.float32(9e4), 0)
+    spectrum = eqx.tree_at(lambda s: s.ivar, spectrum, ivar)
     shape = geometry(spectrum, emulator, taps=taps_needed(np.asarray(spectrum.fwhm), emulator))
     smoothers = [Smoother(np.asarray(spectrum.wave[a:b])) for _, a, b in spectrum.arms]
     weight, truth = np.asarray(spectrum.ivar[0], float), survey.typical([5600.0], [4.2], [-0.3])[0]
