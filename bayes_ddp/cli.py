@@ -27,6 +27,8 @@ def main() -> None:
     """Run the command line; one sentence and exit status 1 for anything the user can mend."""
     try:
         app()
+    except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError, RuntimeError, KeyError) as error:
         if os.environ.get("BAYES_DDP_TRACEBACK"):
             raise
