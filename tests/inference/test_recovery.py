@@ -7,7 +7,7 @@ from bayes_ddp.inference.calibration import recovery
 
 STARS, CHUNK, DRAWS = 1000, 40, 1024
 LIMIT = 4.0
-KNOWN = {("c_fe", "z_bias"): 6.0}
+KNOWN = {("c_fe", "z_bias")}
 """What misses the limit, measured at 4.1: [C/Fe] leans to low values, where its lines fade, and
 the best fit is not the mean. It takes draws from the exact posterior to mend that."""
 
@@ -16,9 +16,10 @@ the best fit is not the mean. It takes draws from the exact posterior to mend th
 def test_a_thousand_stars_are_recovered_as_the_errors_say(desi_survey, desi_pixels) -> None:
     """Truths, velocities and LSF widths from their priors, S/N 20-200 per pixel.
 
-    Coverage of 68 and 95 % and the mean z of every label within four Monte Carlo errors (but for
-    ``KNOWN``): 45 figures, false alarm 3e-3. A few stars end in a second minimum of [C/Fe]: they
-    count in the coverage, their z is cut at 5 in the mean, and at most 1.5 % may need that.
+    Coverage of 68 and 95 % and the mean z of every label within four Monte Carlo errors: 45
+    figures, false alarm 3e-3. A miss in ``KNOWN`` is an expected failure, not a pass. A few stars
+    end in a second minimum of [C/Fe]: they count in the coverage, their z is cut at 5 in the mean,
+    and at most 1.5 % may need that.
     """
     rng = np.random.default_rng(12)
     truth = desi_survey.truths(11, STARS)
@@ -46,7 +47,7 @@ def test_a_thousand_stars_are_recovered_as_the_errors_say(desi_survey, desi_pixe
             "in_95": (row.in_95 - 0.95 * STARS) / np.sqrt(STARS * 0.95 * 0.05),
         }
         print(row.name, {k: round(float(v), 2) for k, v in figures.items()})
-        for kind, value in figures.items():
-            if abs(value) >= KNOWN.get((row.name, kind), LIMIT):
-                wrong.append((row.name, kind, value))
-    assert not wrong
+        wrong += [((row.name, kind), v) for kind, v in figures.items() if abs(v) >= LIMIT]
+    assert not [miss for miss in wrong if miss[0] not in KNOWN]
+    if wrong:
+        pytest.xfail(f"not yet within {LIMIT} Monte Carlo errors: {wrong}")
