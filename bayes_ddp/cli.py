@@ -122,7 +122,7 @@ def fit(
     catalog: Path | None = None,
     redshifts: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
     targetid: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None,
-    sampler: Literal["map", "nuts"] = "map",
+    sampler: Literal["exact", "map", "nuts"] = "exact",
     mismatch: bool = False,
     seed: int = 1,
     json: Json = False,
@@ -147,7 +147,8 @@ def fit(
     targetid
         DESI: fit only these targets.
     sampler
-        map: best fit and Gaussian covariance, fast. nuts: Markov chains, seconds a star.
+        exact: draws of the exact posterior, a few stars a second. map: best fit and Gaussian
+        covariance, faster, less true for faint metal-poor stars. nuts: long Markov chains.
     mismatch
         Add the model's measured mismatch to real stars to the error.
     seed

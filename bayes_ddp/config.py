@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from bayes_ddp.emulator.tables import to_toml
 from bayes_ddp.inference.prior import PRIORS, Fixed, Normal, TruncatedNormal, Uniform
 from bayes_ddp.inference.problem import Nuisance
-from bayes_ddp.inference.samplers import SAMPLERS, Map, Nuts
+from bayes_ddp.inference.samplers import SAMPLERS, Exact, Map, Nuts
 from bayes_ddp.labels import LABELS
 
 __all__ = ["ConfigError", "Input", "Output", "Run", "as_table", "dump", "load", "parse"]
@@ -65,7 +65,7 @@ class Run:
     emulator: EmulatorChoice
     prior: dict[str, Uniform | Normal | TruncatedNormal | Fixed] = Field(default_factory=dict)
     nuisance: Nuisance = Field(default_factory=Nuisance)
-    sampler: Map | Nuts = Field(default_factory=Map)
+    sampler: Exact | Map | Nuts = Field(default_factory=Exact)
     output: Output = Field(default_factory=Output)
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     schema: Literal[1] = 1
@@ -109,7 +109,7 @@ def parse(table: dict[str, Any], *, source: str, base: Path) -> Run:
         },
         "nuisance": _build(Nuisance, table.get("nuisance", {}), f"{source} [nuisance]"),
         "sampler": _kind(
-            SAMPLERS, table.get("sampler", {}), where=f"{source} [sampler]", default="map"
+            SAMPLERS, table.get("sampler", {}), where=f"{source} [sampler]", default="exact"
         ),
         "output": _build(Output, _placed(table.get("output", {}), base), f"{source} [output]"),
     }

@@ -36,7 +36,7 @@ catalog = "output/simulated/rvs-demo.fits"
 name = "desi-physics"
 
 [sampler]
-kind = "map"
+kind = "exact"
 
 [output]
 directory = "output"

@@ -107,7 +107,7 @@ def test_output_folder_is_told_by_its_catalogue(catalogue):
 
 def test_draws_are_counted_over_parts(tmp_path):
     for number, stars in enumerate((3, 2)):
-        part = posteriors.blank(NAMES, stars, 2, sampled=False)
+        part = posteriors.blank(NAMES, stars, 2)
         names = [f"{number}-{i}" for i in range(stars)]
         posteriors.write_part(tmp_path / f"part-{number:05d}.nc", part, names, "x")
     figures, text = told(tmp_path)
@@ -125,7 +125,7 @@ def test_damaged_part_is_named(tmp_path):
 def test_run_file_is_told_as_it_resolves(tmp_path):
     (tmp_path / "run.toml").write_text(RUN)
     figures, text = told(tmp_path / "run.toml")
-    assert figures["run"]["sampler"] == {"draws": 256, "kind": "map"}
+    assert figures["run"]["sampler"] == {"draws": 256, "kind": "exact"}
     assert figures["missing"] and not figures["finished"]
     shown = tomllib.loads(text.split("\n\n", 1)[1])
     assert shown["emulator"]["name"] == "desi-physics"

@@ -66,6 +66,7 @@ def posterior(count: int, *, seed: int = 1, sampled: bool = False) -> Posterior:
     extra = {
         "rhat": rng.uniform(1, 1.02, (count, size)),
         "ess": rng.uniform(400, 900, (count, size)),
+        "khat": rng.uniform(0, 0.5, count),
     }
     return Posterior(
         names=NAMES,
@@ -349,10 +350,11 @@ def test_edge_warning_counts_weighted_draws_outside_of_the_trained_range():
     space = LabelSpace(NAMES, (-1.0,) * 5, (1.0,) * 5)
     result = replace(result, draws=draws, log_weight=np.zeros((100, 2)))
     assert catalog.edge_warning(result, space).tolist() == [0, WARN.LABEL_EDGE]
+    hot = int(WARN.LABEL_EDGE | WARN.HOT)
     weight = np.zeros((100, 2))
     weight[:4, 0], weight[:6, 1] = 1.0, -1.0
     turned = catalog.edge_warning(replace(result, log_weight=weight), space)
-    assert turned.tolist() == [WARN.LABEL_EDGE, 0] and turned.dtype == np.int64
+    assert turned.tolist() == [hot, 0] and turned.dtype == np.int64
     assert not catalog.edge_warning(without(posterior(1), 0), space).any()
 
 

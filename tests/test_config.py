@@ -9,7 +9,7 @@ from bayes_ddp.cli import app
 from bayes_ddp.config import ConfigError
 from bayes_ddp.demo import RUN
 from bayes_ddp.inference.prior import Fixed, Uniform
-from bayes_ddp.inference.samplers import Map, Nuts
+from bayes_ddp.inference.samplers import Exact, Nuts
 
 
 def table(**changed):
@@ -26,7 +26,7 @@ def parse(base=Path("/runs"), **changed):
 
 def test_defaults_are_the_shipped_ones():
     run = parse()
-    assert run.sampler == Map() and run.seed == 1 and not run.prior and run.nuisance.velocity
+    assert run.sampler == Exact() and run.seed == 1 and not run.prior and run.nuisance.velocity
 
 
 def test_paths_resolve_from_the_run_file(tmp_path):

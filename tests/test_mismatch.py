@@ -115,7 +115,7 @@ def finished(tmp_path_factory, model):
     write_rvs_catalog(folder / "rvs.fits", coadd)
     warn = np.where(coadd.source == count - 1, int(WARN.LABEL_EDGE), 0)
     found = replace(
-        posteriors.blank(emulator.space.names, count, 3, sampled=False),
+        posteriors.blank(emulator.space.names, count, 3),
         mean=labels[coadd.source], warn=warn, lsf=np.ones((count, 3)),
         velocity=np.stack([coadd.vrad - coadd.vrad_seen, np.ones(count)], axis=1),
     )  # fmt: skip

@@ -73,7 +73,10 @@ def test_one_compilation_serves_many_chunks(simulated, tmp_path, compilations):
 
 
 def test_chunk_size_and_order_do_not_matter(finished, simulated, tmp_path):
-    """The sums of float32 pixels differ in order: agreement to a hundredth of an error."""
+    """The sums of float32 pixels differ in order: agreement to a hundredth of an error.
+
+    Chains are chaotic: where they were needed (a finite R-hat) to a third of one.
+    """
     _, outcome = finished
     other = settings(simulated, tmp_path, input={
         "survey": "desi", "spectra": ["coadd-demo.fits"], "catalog": "rvs-demo.fits",
@@ -84,7 +87,8 @@ def test_chunk_size_and_order_do_not_matter(finished, simulated, tmp_path):
         (same,) = outcome.table[outcome.table["TARGETID"] == row["TARGETID"]]
         for label in LABELS:
             gap = abs(row[f"{label.column}_P50"] - same[f"{label.column}_P50"])
-            assert gap < 0.01 * same[f"{label.column}_ERR"]
+            limit = 0.01 if np.isnan(same["RHAT_MAX"]) else 0.3
+            assert gap < limit * same[f"{label.column}_ERR"]
 
 
 def test_interrupted_run_ends_with_the_same_bytes(finished, simulated, tmp_path):

@@ -22,7 +22,7 @@ _SCOPES = {
     "label": "for each label",
     "limit": "for each label but Teff, log g and vmic",
     "arm": "for each arm of the spectrograph",
-    "sampled": "where the sampler is nuts",
+    "sampled": "where the sampler reports it",
 }
 
 

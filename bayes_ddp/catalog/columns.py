@@ -82,6 +82,8 @@ COLUMNS = (
     Column("LSF_{arm}", "", "f8", "instr.det.psf", "fitted factor on the LSF, arm {arm}", "arm"),
     Column("RHAT_MAX", "", "f8", "stat.fit.goodness", "largest split R-hat of a label", "sampled"),
     Column("ESS_MIN", "", "f8", "stat.fit.goodness", "smallest bulk ESS of a label", "sampled"),
+    Column("PARETO_K", "", "f8", "stat.fit.goodness",
+           "Pareto k of importance weights; above 0.5 chains took over", "sampled"),
     Column("DIVERGENCES", "", "i4", "meta.number", "divergent transitions", "sampled"),
     Column("WARN", "", "i8", "meta.code.qual", "warning bits, see WARNB00, WARNB01..."),
 )  # fmt: skip

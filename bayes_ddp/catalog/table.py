@@ -118,11 +118,18 @@ def _values(
     }
     told = posterior.diagnostics
     if "rhat" in told and "ess" in told:  # fmax, fmin: NaN only where all are NaN
-        values["RHAT_MAX"] = np.fmax.reduce(told["rhat"], axis=1)
-        values["ESS_MIN"] = np.fmin.reduce(told["ess"], axis=1)
+        values["RHAT_MAX"] = _worst(told["rhat"], np.fmax)
+        values["ESS_MIN"] = _worst(told["ess"], np.fmin)
+    if "khat" in told:
+        values["PARETO_K"] = told["khat"]
     if "divergences" in told:
         values["DIVERGENCES"] = told["divergences"]
     return values
+
+
+def _worst(values: np.ndarray, extreme: np.ufunc) -> np.ndarray:
+    """[star] of [star label] or of [star], which a sampler gives that has one number a star."""
+    return values if values.ndim == 1 else extreme.reduce(values, axis=1)
 
 
 def _expand(

@@ -6,7 +6,7 @@ likelihood and the convex part for the prior; its inverse is the covariance. Par
 unconstrained: labels themselves, unless the run file gives a label walls.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -296,6 +296,7 @@ class Map:
 
     draws: Annotated[int, Field(ge=0, le=100_000)] = 256
     kind: Literal["map"] = "map"
+    diagnostics: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, problem: Problem, stars: StarData, keys: Array) -> Posterior:
         """Posterior of a batch; keys [star]."""

@@ -5,7 +5,7 @@ matrix needs no adaptation and about seven leapfrog steps make an independent dr
 that differs between stars is an argument, so that the sampler is compiled once.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -28,9 +28,9 @@ from bayes_ddp.inference.model import StarModel, one_star_model, spectrum_model
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.problem import Problem
 
-__all__ = ["Nuts", "chain_diagnostics", "unpack"]
+__all__ = ["RHAT_LIMIT", "Nuts", "chain_diagnostics", "unpack"]
 
-_RHAT_LIMIT = 1.01
+RHAT_LIMIT = 1.01
 _ESS_LIMIT = 400.0
 
 
@@ -76,6 +76,7 @@ class Nuts:
     chains: Annotated[int, Field(ge=2, le=64)] = 4  # R-hat compares chains
     target_accept: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
     kind: Literal["nuts"] = "nuts"
+    diagnostics: ClassVar[tuple[str, ...]] = ("rhat", "ess", "divergences")
 
     def sampler(self, problem: Problem) -> MCMC:
         """The NumPyro sampler of a run; its model takes (star, root)."""
@@ -152,7 +153,7 @@ def _physical(problem: Problem, q: Array) -> tuple[Array, Array, Array]:
 
 
 def _chain_warnings(rhat: np.ndarray, ess: np.ndarray, diverging: int) -> int:
-    warn = int(WARN.HIGH_RHAT) if np.nanmax(rhat) > _RHAT_LIMIT else 0
+    warn = int(WARN.HIGH_RHAT) if np.nanmax(rhat) > RHAT_LIMIT else 0
     warn |= int(WARN.LOW_ESS) if np.nanmin(ess) < _ESS_LIMIT else 0
     return warn | (int(WARN.DIVERGENT) if diverging else 0)
 

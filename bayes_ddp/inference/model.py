@@ -21,7 +21,7 @@ from bayes_ddp.inference.forward import Geometry, StarData, gather, kernel, pseu
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.inference.problem import Problem
 
-__all__ = ["StarModel", "spectrum_model", "star_model"]
+__all__ = ["BasisHead", "PixelHead", "StarModel", "one_star_model", "spectrum_model", "star_model"]
 
 
 class StarModel(eqx.Module):
@@ -33,7 +33,7 @@ class StarModel(eqx.Module):
     """
 
     emulator: BasisNetwork | PixelNetwork
-    head: "_BasisHead | _PixelHead"
+    head: "BasisHead | PixelHead"
     residual: Float[Array, " pixel"]
     precision: Float[Array, " pixel"]
     by_velocity: Float[Array, " pixel"]
@@ -56,7 +56,7 @@ class StarModel(eqx.Module):
         return jnp.sum(each.astype(labels.dtype))
 
 
-class _BasisHead(eqx.Module):
+class BasisHead(eqx.Module):
     """The star's operator applied once to every basis spectrum of a low-rank emulator."""
 
     start: Float[Array, " rank"]
@@ -65,11 +65,12 @@ class _BasisHead(eqx.Module):
     reference_level: Float[Array, " pixel"]
 
     def __call__(self, emulator: Any, labels: Array) -> Array:
+        """Change of the normalised flux, [pixel]."""
         step = (emulator.coefficients(labels) - self.start).astype(jnp.float32)
         return (step @ self.flux) / (self.reference_level + step @ self.level)
 
 
-class _PixelHead(eqx.Module):
+class PixelHead(eqx.Module):
     """The star's operator applied to the model at every call; for emulators of any kind."""
 
     shape: Geometry
@@ -81,6 +82,7 @@ class _PixelHead(eqx.Module):
     reference_level: Float[Array, " pixel"]
 
     def __call__(self, emulator: BasisNetwork | PixelNetwork, labels: Array) -> Array:
+        """Change of the normalised flux, [pixel]."""
         step = (emulator(labels) - self.start).astype(jnp.float32)
         native = gather(step[None], self.first, self.weights)[0]
         level = pseudo_level(self.shape, self.star, native)
@@ -101,15 +103,15 @@ def star_model(problem: Problem, star: StarData, q: Array, *, general: bool = Fa
     first, weights, *_ = kernel(shape, star, velocity, width)
     native = gather(rows[:1], first, weights)[0]
     level = jnp.where(star.total > 0, pseudo_level(shape, star, native), 1.0)
-    head: _BasisHead | _PixelHead
+    head: BasisHead | PixelHead
     if isinstance(emulator, BasisNetwork) and not general:
         basis = gather(jnp.asarray(emulator.basis), first, weights)
         basis_level = pseudo_level(shape, star, basis)
-        head = _BasisHead(
+        head = BasisHead(
             emulator.coefficients(labels), basis - flux * basis_level, basis_level, level
         )
     else:
-        head = _PixelHead(shape, star, first, weights, emulator(labels), flux, level)
+        head = PixelHead(shape, star, first, weights, emulator(labels), flux, level)
     number = problem.prior.space.size
     return StarModel(
         emulator=emulator,

@@ -45,7 +45,7 @@ class Posterior:
     lsf : [star arm], fitted factor on the LSF width.
     warn : [star] int64.
     chains : how many chains the draws hold.
-    diagnostics : name -> [star label] (``rhat``, ``ess``) or [star].
+    diagnostics : name -> [star label] or [star]; ``rhat``, ``ess``, ``khat``, ``divergences``.
     """
 
     names: tuple[str, ...]
@@ -134,14 +134,15 @@ def from_arviz(tree: xr.DataTree, names: Sequence[str]) -> np.ndarray:
     return np.stack([np.asarray(group[name]).reshape(-1) for name in names], axis=-1)
 
 
-def blank(names: tuple[str, ...], stars: int, arms: int, *, sampled: bool) -> Posterior:
-    """The posterior of ``stars`` stars that were not fitted: NaN everywhere."""
+def blank(
+    names: tuple[str, ...], stars: int, arms: int, *, diagnostics: Sequence[str] = ()
+) -> Posterior:
+    """The posterior of ``stars`` stars that were not fitted: NaN everywhere.
+
+    diagnostics : those that the run's sampler reports.
+    """
     size = len(names)
-    extra = {
-        "rhat": np.full((stars, size), np.nan),
-        "ess": np.full((stars, size), np.nan),
-        "divergences": np.zeros(stars, np.int32),
-    }
+    nothing = {"divergences": np.zeros(stars, np.int32)}
     return Posterior(
         names=names,
         draws=np.full((2, stars, size), np.nan),
@@ -155,7 +156,7 @@ def blank(names: tuple[str, ...], stars: int, arms: int, *, sampled: bool) -> Po
         velocity=np.full((stars, 2), np.nan),
         lsf=np.full((stars, arms), np.nan),
         warn=np.zeros(stars, np.int64),
-        diagnostics=extra if sampled else {},
+        diagnostics={n: nothing.get(n, np.full(stars, np.nan)) for n in diagnostics},
     )
 
 

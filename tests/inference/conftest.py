@@ -21,6 +21,7 @@ from scipy.signal import resample
 from bayes_ddp.emulator.card import load_emulator, read_card
 from bayes_ddp.emulator.network import BasisNetwork
 from bayes_ddp.inference.forward import StarData, render
+from bayes_ddp.inference.importance import Exact
 from bayes_ddp.inference.laplace import Fit, Map, fit_stars, summarise
 from bayes_ddp.inference.mcmc import Nuts
 from bayes_ddp.inference.posterior import Posterior
@@ -300,7 +301,7 @@ def three_stars(survey: Survey, blank_spectrum: Callable[..., Spectrum]) -> Star
 @pytest.fixture(scope="session")
 def runs(survey: Survey, three_stars: StarData) -> Callable[[str], list[Posterior]]:
     """Runs of a sampler on ``three_stars``: two with the same keys and one with others."""
-    settings = {"map": Map(draws=100), "nuts": NUTS}
+    settings = {"exact": Exact(draws=100), "map": Map(draws=100), "nuts": NUTS}
 
     @cache
     def run(kind: str) -> list[Posterior]:

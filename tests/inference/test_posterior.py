@@ -184,11 +184,11 @@ def test_taking_and_joining_stars_are_inverse() -> None:
     same(posterior, concatenate(parts))
 
 
-@pytest.mark.parametrize("sampled", [True, False])
-def test_star_that_was_not_fitted_is_unknown(sampled: bool) -> None:
-    empty = blank(NAMES, 2, 3, sampled=sampled)
+@pytest.mark.parametrize("told", [(), ("rhat", "ess", "divergences"), ("khat",)])
+def test_star_that_was_not_fitted_is_unknown(told: tuple[str, ...]) -> None:
+    empty = blank(NAMES, 2, 3, diagnostics=told)
     assert len(empty) == 2
     assert np.isnan(empty.mean).all()
     assert np.isnan(empty.quantiles([0.5])).all()
-    assert ("rhat" in empty.diagnostics) == sampled
+    assert tuple(empty.diagnostics) == told
     same(empty, from_dataset(to_dataset(empty, ["x", "y"])))

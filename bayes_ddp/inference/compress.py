@@ -1,0 +1,57 @@
+"""A star's pixels as a quadratic form in the emulator's coefficients: ln L in microseconds.
+
+About its best fit the model of a star changes by ``(s @ A) / (1 + s @ B)``, where ``s`` is the
+change of the low-rank emulator's coefficients (and of velocity and LSF widths). Gaussian noise
+makes ln L a quadratic form in ``s`` but for the denominator, the pseudo-continuum of the changed
+model, which moves by parts in a thousand; its first order is kept and what is dropped is of third
+order (tests/inference/test_compress.py bounds it). Everything is centred at the best fit, so that
+float32 pixels are safe.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bayes_ddp.emulator.network import BasisNetwork
+from bayes_ddp.inference.model import BasisHead, StarModel
+
+__all__ = ["Compressed", "compress"]
+
+
+class Compressed(eqx.Module):
+    """What the likelihood needs to know of one star's pixels.
+
+    start : coefficients at the best fit. linear : A (P r). quadratic : A P A' and the
+    pseudo-continuum's share; rows are coefficients, then velocity, then LSF factors; float64.
+    """
+
+    emulator: BasisNetwork
+    start: Float[Array, " rank"]
+    linear: Float[Array, " row"]
+    quadratic: Float[Array, "row row"]
+
+    def log_likelihood(self, labels: Array, velocity: Array, width: Array) -> Float[Array, ""]:
+        """Ln L relative to that of the best fit; arguments as ``StarModel.log_likelihood``."""
+        step = jnp.concatenate(
+            [self.emulator.coefficients(labels) - self.start, velocity[None], width]
+        )
+        return step @ (self.linear - 0.5 * (self.quadratic @ step))
+
+
+def compress(star: StarModel) -> Compressed:
+    """The star's likelihood in compressed form; ValueError for an emulator without a basis."""
+    head, emulator = star.head, star.emulator
+    if not isinstance(head, BasisHead) or not isinstance(emulator, BasisNetwork):
+        raise ValueError(
+            f"A {type(emulator).__name__} has no low-rank basis and cannot be compressed: take "
+            "sampler 'nuts' or 'map'."
+        )
+    ours = head.flux / head.reference_level
+    level = head.level / head.reference_level
+    rows = jnp.concatenate([ours, star.by_velocity[None], star.by_width]).astype(jnp.float32)
+    pull = star.precision * star.residual
+    rank = len(ours)
+    bend = (ours * pull) @ level.T
+    quadratic = ((rows * star.precision) @ rows.T).astype(jnp.float64)
+    quadratic = quadratic.at[:rank, :rank].add((bend + bend.T).astype(jnp.float64))
+    return Compressed(emulator, head.start, (rows @ pull).astype(jnp.float64), quadratic)
