@@ -27,6 +27,15 @@ class WARN(IntFlag):
     HIGH_RHAT = 1 << 12
     LOW_ESS = 1 << 13
     DIVERGENT = 1 << 14
+    DOUBLED_ROW = 1 << 15
+    NO_ERRORS = 1 << 16
+    HOT = 1 << 17
+    COOL = 1 << 18
+    WD = 1 << 19
+    CARBON = 1 << 20
+    FAST_ROTATOR = 1 << 21
+    EXTRAPOLATION = 1 << 22
+    MULTIMODAL = 1 << 23
 
 
 DESCRIPTIONS = {
@@ -45,6 +54,15 @@ DESCRIPTIONS = {
     WARN.HIGH_RHAT: "R-hat above 1.01 for a label",
     WARN.LOW_ESS: "effective sample size below 400 for a label",
     WARN.DIVERGENT: "divergent transitions",
+    WARN.DOUBLED_ROW: "several rows have this spectrum's key; the first was used",
+    WARN.NO_ERRORS: "the input has no errors; they were estimated from residuals",
+    WARN.HOT: "type O or B, or over 5 % of the posterior hotter than the trained Teff",
+    WARN.COOL: "type M, or over 5 % of the posterior cooler than the trained Teff",
+    WARN.WD: "white dwarf: by its survey class, or above 6500 K with log g beyond",
+    WARN.CARBON: "carbon star: by its survey class, or C/O above 1",
+    WARN.FAST_ROTATOR: "lines broader than the LSF allows: rotation, or two stars",
+    WARN.EXTRAPOLATION: "labels rarer than 1 in 1000 of those the model was trained on",
+    WARN.MULTIMODAL: "two peaks in the posterior of a label",
 }
 
 FATAL = (

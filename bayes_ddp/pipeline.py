@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.inference.problem import Problem, load_stars, make_problem, require_float64
 from bayes_ddp.spectra import SURVEYS
+from bayes_ddp.spectra.classes import class_warning
 from bayes_ddp.spectra.files import atomic_write
 from bayes_ddp.spectra.prepare import prepare
 from bayes_ddp.spectra.spectrum import RawSpectra, Spectrum
@@ -51,6 +52,7 @@ class Setup:
     raw: RawSpectra
     problem: Problem
     card: dict[str, Any]
+    trained: catalog.Trained
 
     @property
     def physics(self) -> bool:
@@ -103,6 +105,7 @@ def open_run(settings: config.Run) -> Setup:
         if not len(rows):
             raise ValueError(f"[input] targetid: none of {given.targetid} is in these files.")
         raw = raw.take(rows)
+    raw = replace(raw, warn=raw.warn | class_warning(raw.columns))
     if not len(raw):
         raise ValueError(f"{given.spectra} hold no spectra: there is nothing to fit.")
     folder = find_model(settings.emulator.name)
@@ -116,7 +119,8 @@ def open_run(settings: config.Run) -> Setup:
         first, emulator, prior, nuisance=settings.nuisance, mismatch=mismatch,
         fwhm=np.concatenate(widths),
     )  # fmt: skip
-    return Setup(settings, raw, problem, card)
+    trained = catalog.trained_density(emulator.space, card["density"])
+    return Setup(settings, raw, problem, card, trained)
 
 
 def pad(spectrum: Spectrum, size: int) -> Spectrum:
@@ -140,7 +144,8 @@ def fit_chunk(setup: Setup, rows: np.ndarray, size: int) -> tuple[Posterior, np.
     stars = load_stars(setup.problem, pad(spectrum, size))
     result = setup.run.sampler(setup.problem, stars, keys).take(np.arange(len(rows)))
     warn = warn | result.warn | catalog.chi2_warning(result)
-    return result, warn | catalog.edge_warning(result, setup.problem.prior.space)
+    warn = warn | catalog.edge_warning(result, setup.problem.prior.space)
+    return result, warn | catalog.odd_warning(result, setup.trained, lsf_sd=setup.problem.lsf_sd)
 
 
 def run(
@@ -232,9 +237,8 @@ def _blank_rows(setup: Setup, fitted: np.ndarray) -> Table:
     """Rows of the stars that are not fitted, whatever happened to them."""
     rows = np.setdiff1d(np.arange(len(setup.raw)), fitted)
     space, arms = setup.problem.prior.space, len(setup.raw.arms)
-    blank = posteriors.blank(
-        space.names, len(rows), arms, sampled=setup.run.sampler.kind == "nuts"
-    )
+    diagnostics = setup.run.sampler.diagnostics
+    blank = posteriors.blank(space.names, len(rows), arms, diagnostics=diagnostics)
     _, warn = prepare(setup.raw.take(rows), physics=setup.physics) if len(rows) else (None, rows)
     return _rows(setup, rows, posteriors.rounded(blank, np.asarray(warn, np.int64)))
 

@@ -3,6 +3,7 @@
 from bayes_ddp.catalog.columns import COLUMNS, Column
 from bayes_ddp.catalog.fits import read_catalogue, write_catalogue
 from bayes_ddp.catalog.match import Content, match_rows, read_columns
+from bayes_ddp.catalog.odd import Trained, edge_warning, odd_warning, trained_density
 from bayes_ddp.catalog.table import make_catalogue, pack_covariance, unpack_covariance
 from bayes_ddp.catalog.verdict import (
     DETECTED,
@@ -10,7 +11,6 @@ from bayes_ddp.catalog.verdict import (
     PRIOR_DOMINATED,
     UPPER_LIMIT,
     chi2_warning,
-    edge_warning,
     label_flags,
 )
 
@@ -22,14 +22,17 @@ __all__ = [
     "UPPER_LIMIT",
     "Column",
     "Content",
+    "Trained",
     "chi2_warning",
     "edge_warning",
     "label_flags",
     "make_catalogue",
     "match_rows",
+    "odd_warning",
     "pack_covariance",
     "read_catalogue",
     "read_columns",
+    "trained_density",
     "unpack_covariance",
     "write_catalogue",
 ]

@@ -1,10 +1,9 @@
-"""What a posterior says about each label (measured, limit, nothing), and where to distrust it."""
+"""What a posterior says about each label (measured, limit, nothing), and of the fit."""
 
 import numpy as np
 
 from bayes_ddp.flags import WARN
 from bayes_ddp.inference.posterior import Posterior
-from bayes_ddp.labels import LabelSpace
 
 __all__ = [
     "DETECTED",
@@ -12,7 +11,6 @@ __all__ = [
     "PRIOR_DOMINATED",
     "UPPER_LIMIT",
     "chi2_warning",
-    "edge_warning",
     "label_flags",
 ]
 
@@ -21,7 +19,6 @@ DETECTED, UPPER_LIMIT, PRIOR_DOMINATED, NOT_FITTED = 0, 1, 2, 255
 
 _BY_INFORMATION = ("teff", "logg", "vmic", "feh")
 _MAX_CHI2 = 3.0  # per pixel
-_MAX_OUTSIDE = 0.05
 
 
 def label_flags(posterior: Posterior) -> tuple[np.ndarray, np.ndarray]:
@@ -55,20 +52,6 @@ def label_flags(posterior: Posterior) -> tuple[np.ndarray, np.ndarray]:
     flag = np.where(detected, DETECTED, np.where(not_high & ~lines, UPPER_LIMIT, PRIOR_DOMINATED))
     fitted = np.isfinite(posterior.mean) & (sd > 0) & (prior_sd > 0)
     return information, np.where(fitted, flag, NOT_FITTED).astype(np.uint8)
-
-
-def edge_warning(posterior: Posterior, space: LabelSpace) -> np.ndarray:
-    """[star] int64: ``LABEL_EDGE`` where the posterior leaves the labels the model was trained on.
-
-    Set where over 5 % of a star's weighted draws have Teff, log g or [Fe/H] outside ``space``.
-    """
-    outside = np.zeros(posterior.log_weight.shape, bool)
-    for name in {"teff", "logg", "feh"} & set(posterior.names):
-        values, at = posterior.draws[..., posterior.names.index(name)], space.index(name)
-        outside |= (values < space.low[at]) | (values > space.high[at])
-    weight = np.exp(posterior.log_weight - posterior.log_weight.max(axis=0))
-    share = (weight * outside).sum(axis=0) / weight.sum(axis=0)
-    return np.where(share > _MAX_OUTSIDE, int(WARN.LABEL_EDGE), 0).astype(np.int64)
 
 
 def chi2_warning(posterior: Posterior) -> np.ndarray:
