@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from bayes_ddp.compare.choice import Choice
+
 app = App(
     name="bayes-ddp",
     help="Posteriors of stellar labels (Teff, logg, vmic, [Fe/H], eleven [X/Fe]) from survey "
@@ -253,39 +255,31 @@ def info(path: str, /, *, json: Json = False) -> None:
 
 @app.command
 def compare(
-    catalogue: Path,
-    other: Path,
-    /,
-    *,
-    snr: float = 20.0,
-    teff: tuple[float, float] = (4000, 7500),
-    picture: Path | None = None,
-    json: Json = False,
-) -> None:
-    """Compare a catalogue with another one: offset, robust scatter and z-scatter per label.
+    catalogue: Path, other: Path, /, *,
+    choice: Annotated[Choice | None, Parameter(name="*")] = None,
+    output: Path | None = None, json: Json = False,
+) -> None:  # fmt: skip
+    """Compare a catalogue with another one, label by label: offset, scatter, trend, z-scatter.
 
     Parameters
     ----------
     catalogue
         Written by run or fit.
     other
-        Catalogue, CSV, ECSV or FITS table with identifiers and labels.
-    snr
-        Only stars above this signal-to-noise ratio (blue or g band).
-    teff
-        Only stars whose other Teff lies between these, K.
-    picture
-        PNG to draw the comparison into.
+        A catalogue of run or fit, DESI's mwsall-pix, LAMOST labels.csv, or any CSV, ECSV or FITS
+        table with labels and identifiers or positions.
+    output
+        PNG to draw the differences into, coloured by S/N or by the first key of --by.
     json
         Print the figures as one JSON object.
     """
-    from bayes_ddp import compare as comparing
+    from bayes_ddp.compare.run import compare as compare_files
 
-    result = comparing.compare(catalogue, other, snr_min=snr, teff_min=teff[0], teff_max=teff[1])
-    if picture:
+    result = compare_files(catalogue, other, choice)
+    if output:
         from bayes_ddp import pictures
 
-        pictures.draw_comparison(result, picture)
+        pictures.draw_comparison(result, output)
     _tell(result.rows_as_dict(), result.format_table(), json)
 
 

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from bayes_ddp import pipeline, plots
-from bayes_ddp.compare import ComparisonTable
+from bayes_ddp.compare.report import ComparisonTable
+from bayes_ddp.compare.statistics import running
+from bayes_ddp.compare.tables import Pairs
 from bayes_ddp.flags import FATAL
 from bayes_ddp.inference.posterior import read_draws
 from bayes_ddp.spectra.files import atomic_write
@@ -80,12 +83,40 @@ def draw_recovery(
 
 
 def draw_comparison(result: ComparisonTable, to: Path) -> Path:
-    """Ours against theirs, one panel a label, of a finished comparison."""
-    figure = Figure(figsize=(4.2 * max(len(result.rows), 1), 4), layout="constrained")
-    axes = figure.subplots(1, max(len(result.rows), 1), squeeze=False)[0]
+    """Ours minus theirs, one panel a label, coloured by the first key of the bins or by S/N.
+
+    Raises ValueError for a name that does not end in .png.
+    """
+    if to.suffix.lower() != ".png":
+        raise ValueError(f"{to}: pictures are PNG. Give a name that ends in .png.")
+    columns = min(len(result.rows), 3 if len(result.rows) < 5 else 4)
+    lines = -(-len(result.rows) // columns)
+    figure = Figure(figsize=(4.1 * columns + 0.7, 3.5 * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    key = next(iter(result.by), "snr")
+    every = np.concatenate([pair.keys[key] for pair in result.pairs.values()])
+    known = every[np.isfinite(every)]
+    ends = np.quantile(known, [0.02, 0.98]) if len(known) else np.array([0.0, 1.0])
+    norm = Normalize(*ends) if ends[1] > ends[0] else Normalize(ends[0] - 1, ends[0] + 1)
     for ax, row in zip(axes, result.rows, strict=False):
         pair = result.pairs[row.label]
-        plots.plot_comparison(
-            ax, pair.ours, pair.ours_err, pair.theirs, pair.theirs_err, label=row.label
-        )
+        points = plots.plot_difference(
+            ax, pair.theirs, pair.difference, name=row.label, colour=pair.keys[key], norm=norm,
+            band=running(pair.theirs, pair.difference), note=row.sentence(),
+            typical=_typical_error(pair),
+        )  # fmt: skip
+    for ax in axes[len(result.rows) :]:
+        ax.set_visible(False)
+    if axes[0].get_legend_handles_labels()[0]:
+        axes[0].legend(loc="upper right", frameon=False, fontsize="small", handlelength=1.2)
+    if len(known):
+        bar = figure.colorbar(points, ax=list(axes), pad=0.01, extend="both", aspect=30 * lines)
+        bar.set_label("S/N" if key == "snr" else f"other {plots.title(key)}")
     return save(figure, to)
+
+
+def _typical_error(pair: Pairs) -> tuple[float, float]:
+    """Median error of theirs and of the difference; NaN where one side gives none."""
+    errors = pair.theirs_err, np.hypot(pair.ours_err, pair.theirs_err)
+    known = [part[np.isfinite(part)] for part in errors]
+    return tuple(float(np.median(part)) if len(part) else np.nan for part in known)  # type: ignore[return-value]

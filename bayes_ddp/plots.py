@@ -5,10 +5,12 @@ are for figures of about 12 inches width that are printed on a page.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import Normalize
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bayes_ddp.labels import label
 
-__all__ = ["fit_axes", "plot_comparison", "plot_corner", "plot_fit", "plot_recovery", "title"]
+__all__ = ["fit_axes", "plot_corner", "plot_difference", "plot_fit", "plot_recovery", "title"]
 
 _DATA, _MODEL, _TRUTH = "0.5", "#c23b22", "#1f4e9c"
 _TEXT, _TICK = 10, 9
@@ -211,50 +213,89 @@ def plot_recovery(
     for i, (name, ax) in enumerate(zip(names, axes, strict=False)):
         known = np.isfinite(truth[:, i]) & np.isfinite(mean[:, i]) & np.isfinite(sd[:, i])
         offset = (mean - truth)[known, i]
-        drawn.append(_points(ax, truth[known, i], offset, {"yerr": sd[known, i]}))
+        drawn.append(ax.errorbar(
+            truth[known, i], offset, yerr=sd[known, i], fmt="o", color="0.2", markersize=3.2,
+            markeredgewidth=0, ecolor="0.72", elinewidth=0.7, zorder=2,
+        ))  # fmt: skip
+        _ticks(ax)
         ax.axhline(0.0, color=_MODEL, linewidth=0.9, zorder=1)
-        symbol = f"${label(name).tex}$"
         ax.set_xlabel(f"true {title(name)}", fontsize=_TEXT)
-        ax.set_ylabel(f"fit − true {symbol}", fontsize=_TEXT)
+        ax.set_ylabel(f"fit − true ${label(name).tex}$", fontsize=_TEXT)
     for ax in axes[len(names) :]:
         ax.set_visible(False)
     return drawn
 
 
-def plot_comparison(
+def plot_difference(
     ax: Axes,
-    ours: np.ndarray,
-    ours_err: np.ndarray,
     theirs: np.ndarray,
-    theirs_err: np.ndarray,
-    label: str,
-) -> ErrorbarContainer:
-    """Draw one label of this catalogue against another's, with the line on which they agree.
+    difference: np.ndarray,
+    *,
+    name: str,
+    colour: np.ndarray,
+    norm: Normalize,
+    band: np.ndarray | None = None,
+    typical: tuple[float, float] = (np.nan, np.nan),
+    note: str = "",
+) -> PathCollection:
+    """Draw how far this catalogue lies from another one in one label, against the other's label.
 
-    ours, ours_err, theirs, theirs_err : [star], unit of ``label``; NaN errors draw no bar.
+    Parameters
+    ----------
+    theirs, difference : [star], unit of label ``name``; ours minus theirs
+    colour : [star], what ``norm`` maps to the colour scale; NaN is grey
+    band : [4, window], centre, 16 %, median and 84 % of windows along ``theirs``
+    typical : median error of theirs and of the difference, drawn once where it is known and fits
+    note : text in the panel, such as offset and scatter
+
+    What lies 5 half-widths of the central 68 % off is a triangle on the edge. Returns the points.
     """
-    bars = {
-        "xerr": np.nan_to_num(theirs_err, nan=0.0),
-        "yerr": np.nan_to_num(ours_err, nan=0.0),
-    }
-    points = _points(ax, theirs, ours, bars)
-    seen = np.concatenate([ours[np.isfinite(ours)], theirs[np.isfinite(theirs)]])
-    if len(seen):
-        room = _MARGIN * max(np.ptp(seen), 1e-3 * np.abs(seen).max(), 1e-6)
-        limits = (seen.min() - room, seen.max() + room)
-        ax.set(xlim=limits, ylim=limits, aspect="equal")
-    ax.axline((0.0, 0.0), slope=1.0, color=_MODEL, linewidth=0.9, zorder=1)
-    ax.set_xlabel(f"other {title(label)}", fontsize=_TEXT)
-    ax.set_ylabel(f"this catalogue {title(label)}", fontsize=_TEXT)
-    return points
+    low, high = _height(difference)
+    up, down, drawn = difference > high, difference < low, []
+    scale = colormaps["viridis"].with_extremes(bad="0.6")
+    size, alpha = (22, 0.85) if len(difference) < 500 else (3, 0.4)
+    for part, marker in ((~up & ~down, "o"), (up, "^"), (down, "v")):
+        drawn.append(ax.scatter(
+            theirs[part], np.clip(difference[part], low, high), size, c=colour[part],
+            marker=marker, cmap=scale, norm=norm, plotnonfinite=True, linewidths=0.0, alpha=alpha,
+            zorder=2,
+        ))  # fmt: skip
+    ax.axhline(0.0, color="0.35", linewidth=0.8, linestyle=(0, (5, 3)), zorder=1)
+    if band is not None:
+        ax.fill_between(*band[[0, 1, 3]], color=_MODEL, alpha=0.16, linewidth=0, label="16-84 %")
+        ax.plot(band[0], band[[1, 3]].T, color=_MODEL, linewidth=0.8, zorder=3)
+        ax.plot(band[0], band[2], color=_MODEL, linewidth=1.6, zorder=3, label="median")
+    ax.margins(x=_MARGIN)
+    ax.set_ylim(low, high + 0.22 * (high - low))  # the note stands above the stars
+    _typical(ax, typical)
+    ax.text(0.03, 0.965, note, transform=ax.transAxes, va="top", fontsize=_TICK, linespacing=1.4)
+    _ticks(ax)
+    ax.set_xlabel(f"other {title(name)}", fontsize=_TEXT)
+    ax.set_ylabel(f"this − other {title(name)}", fontsize=_TEXT)
+    return drawn[0]
 
 
-def _points(ax: Axes, x: np.ndarray, y: np.ndarray, bars: dict[str, Any]) -> ErrorbarContainer:
-    points = ax.errorbar(
-        x, y, **bars, fmt="o", color="0.2", markersize=3.2, markeredgewidth=0,
-        ecolor="0.72", elinewidth=0.7, zorder=2,
-    )  # fmt: skip
+def _height(difference: np.ndarray) -> tuple[float, float]:
+    """Ends of the axis: zero and all stars, but not those far beyond the rest."""
+    if not len(difference):
+        return -1.0, 1.0
+    p16, middle, p84 = np.quantile(difference, [0.16, 0.5, 0.84])
+    reach = 5 * max(p84 - middle, middle - p16, 1e-6)
+    low = min(max(difference.min(), middle - reach), 0.0)
+    high = max(min(difference.max(), middle + reach), 0.0)
+    room = _MARGIN * max(high - low, 1e-6)
+    return low - room, high + room
+
+
+def _typical(ax: Axes, sizes: tuple[float, float]) -> None:
+    """One error bar of the size most stars have, lower left, if it does not fill the panel."""
+    spans = np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())
+    if all(0 <= size < 0.2 * span for size, span in zip(sizes, spans, strict=True)):
+        ends = ax.get_xlim()[0], ax.get_ylim()[0]
+        x, y = (e + w + 0.03 * span for e, w, span in zip(ends, sizes, spans, strict=True))
+        ax.errorbar(x, y, sizes[1], sizes[0], color="0.45", elinewidth=0.9, capsize=2, zorder=1)
+
+
+def _ticks(ax: Axes) -> None:
     ax.tick_params(direction="in", top=True, right=True, labelsize=_TICK)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(5))
-    return points
+    ax.locator_params(nbins=5)

@@ -11,7 +11,7 @@ from bayes_ddp.cli import app
 from bayes_ddp.demo import RUN, simulate_files
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "CHANGELOG.md", "docs/method.md"]
+PAGES = ["README.md", "CHANGELOG.md", "docs/method.md", "docs/data.md"]
 README = (ROOT / "README.md").read_text()
 
 

@@ -2,7 +2,7 @@
 
 from bayes_ddp.catalog.columns import COLUMNS, Column
 from bayes_ddp.catalog.fits import read_catalogue, write_catalogue
-from bayes_ddp.catalog.match import Content, match_rows, read_columns
+from bayes_ddp.catalog.match import Content, Match, match_rows, read_columns
 from bayes_ddp.catalog.odd import Trained, edge_warning, odd_warning, trained_density
 from bayes_ddp.catalog.table import make_catalogue, pack_covariance, unpack_covariance
 from bayes_ddp.catalog.verdict import (
@@ -22,6 +22,7 @@ __all__ = [
     "UPPER_LIMIT",
     "Column",
     "Content",
+    "Match",
     "Trained",
     "chi2_warning",
     "edge_warning",

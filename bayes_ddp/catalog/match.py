@@ -1,29 +1,65 @@
-"""Tables of any origin, and which of their rows are the same star as a row of ours."""
+"""Tables of any origin, and which of their rows are the same star as a row of ours.
+
+Rows are matched by an identifier, the most specific one first, or by position. Positions are
+compared as they stand in the tables: proper motion between their epochs is ignored, so a star of
+0.1 arcsec / yr leaves a radius of 1.5 arcsec after fifteen years.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from bayes_ddp.spectra.files import BadFileError, check_file, open_fits
+from bayes_ddp.spectra.files import BadFileError, FitsFile, check_file, open_fits
 
-__all__ = ["Content", "match_rows", "read_columns"]
+__all__ = ["Content", "Match", "match_rows", "read_columns"]
 
 Content = dict[str, np.ndarray]
 """Lower-case column name -> [row]."""
 
-_GROUP = ("survey", "program", "healpix")
-_SAME = ("obsid", "specid", "miles_id")
+_GROUP = ("survey", "program", "healpix", "tileid", "night", "expid")
+_SOURCE = ("source_id", "gaia_source_id", "gaiadr3_source_id", "gaiaedr3_source_id")
+_SAME = ("specid", "specobjid", "obsid")
+_NAMES = ("name", "miles_id")
 _FILE_NAMES = ("srcfile", "filename", "file")
+_SKY = (
+    ("target_ra", "target_dec"), ("ra", "dec"), ("raj2000", "dej2000"), ("ra_icrs", "de_icrs"),
+    ("_raj2000", "_dej2000"), ("plug_ra", "plug_dec"),
+)  # fmt: skip
+_OURS = ("CATALOGUE", "SPTAB", "RVTAB")
+_FIRST_SOURCE = 2**32  # below every number of Gaia; fillers such as 0 or 999999 are smaller
+_EXACT = 2**53  # whole numbers beyond this are rounded in a float64
 
 
-def read_columns(path: Path) -> Content:
+@dataclass(frozen=True)
+class Match:
+    """Which rows belong together: ``ours[i]`` is the star of ``theirs[i]``.
+
+    by : the identifier, or the radius on the sky; where nothing matched, what was tried.
+    ambiguous : by identifier, rows of ours whose identifier stands in several rows of theirs (the
+        first was taken); on the sky, rows of ours dropped because their nearest row of theirs is
+        nearer to another one.
+    """
+
+    ours: np.ndarray
+    theirs: np.ndarray
+    by: str
+    ambiguous: int = 0
+
+
+def read_columns(path: Path, hdu: str | None = None) -> Content:
     """Every column of a CSV, ECSV or FITS table; an empty cell of a number is NaN.
 
-    Of a FITS file the extension CATALOGUE or RVTAB, else the first. Raises BadFileError for files
-    that cannot be read.
+    Of a FITS file the extension ``hdu``, else CATALOGUE, SPTAB or RVTAB, else the first. SPTAB of
+    a DESI file ``mwsall-pix`` gets identifiers, S/N and flags from the extensions RVTAB and GAIA,
+    which match it row by row, and its errors from the diagonal of COVAR.
+
+    Raises BadFileError for files that cannot be read.
     """
     check_file(path)
     if path.suffix in (".csv", ".ecsv", ".txt"):
@@ -34,47 +70,129 @@ def read_columns(path: Path) -> Content:
                 f"{path} cannot be read as a table ({str(error).splitlines()[0]}). Give CSV with "
                 "one header line, ECSV or FITS."
             ) from None
-        content = {name: _unmasked(table[name]) for name in table.colnames}
-    else:
-        with open_fits(path) as file:
-            known = [name for name in ("CATALOGUE", "RVTAB") if name in file]
-            if not known and len(file.names) < 2:
-                raise BadFileError(f"{path} has no table extension. Give a catalogue or CSV.")
-            content = file.table(known[0] if known else 1)
-    return {name.lower(): values for name, values in content.items()}
+        return {name.lower(): _unmasked(table[name]) for name in table.colnames}
+    with open_fits(path) as file:
+        if len(file.names) < 2:
+            raise BadFileError(f"{path} has no table extension. Give a catalogue or CSV.")
+        chosen = hdu or next((name for name in _OURS if name in file), None)
+        content = {k.lower(): v for k, v in file.table(chosen if chosen else 1).items()}
+        return content if chosen not in ("SPTAB", "RVTAB") else _desi(file, chosen, content)
 
 
-def match_rows(ours: Content, theirs: Content) -> tuple[np.ndarray, np.ndarray, str]:
-    """(our rows, their rows, identifier) by the first identifier that matches any row.
+def _desi(file: FitsFile, chosen: str, content: Content) -> Content:
+    """The columns of one table of the MWS catalogue, and what its neighbours know of the rows.
 
-    TARGETID with those of SURVEY, PROGRAM, HEALPIX that both have; OBSID and the like; SRCFILE
-    against a file name. Where the other table repeats an identifier, its first row counts. Where
-    nothing matches, the rows are empty and the third says what was tried.
+    Order of COVAR: [Fe/H], [alpha/Fe], log10 vmic, Teff, log g (desi-mws-edr-datamodel, mwsall).
     """
-    tried = []
-    for names in _identifiers(ours, theirs):
+    count = len(next(iter(content.values()), ()))
+    more: Content = {}
+    wanted = {
+        "RVTAB": ("TARGETID", "SURVEY", "PROGRAM", "HEALPIX", "SN_B", "RVS_WARN", "PRIMARY"),
+        "GAIA": ("SOURCE_ID",),
+    }
+    for name, columns in wanted.items():
+        if name != chosen and name in file:
+            more |= {k.lower(): v for k, v in file.table(name, columns).items()}
+    target = more.get("targetid", content.get("targetid"))
+    same = all(len(values) == count for values in more.values())
+    if not same or np.any(target != content.get("targetid")):
+        raise BadFileError(
+            f"{file.path}: RVTAB and GAIA must match the {count} rows of {chosen} one by one, but "
+            "do not. Fetch the file again."
+        )
+    covariance = content.get("covar")
+    if chosen == "SPTAB" and covariance is not None and covariance.size == 25 * count:
+        variance = covariance.reshape(count, 25)[:, ::6].astype(float)
+        sigma = np.sqrt(np.where(variance > 0, variance, np.nan))
+        more |= {"feh_err": sigma[:, 0], "teff_err": sigma[:, 3], "logg_err": sigma[:, 4]}
+    return more | content
+
+
+def match_rows(ours: Content, theirs: Content, *, how: str = "auto", radius: float = 1.5) -> Match:
+    """Pairs of rows by the first identifier that matches any row, or by position.
+
+    What names a spectrum comes before what names a star: TARGETID with those of SURVEY, PROGRAM,
+    HEALPIX, TILEID, NIGHT, EXPID that both have; SPECID, OBSID and the like; SRCFILE against a
+    file name, if each spectrum of ours has its own; Gaia's SOURCE_ID; TARGETID alone. Several
+    rows of ours may be the same row of theirs.
+
+    how : ``id``, ``sky``, or ``auto``, by position where no identifier matches.
+    radius : arcsec. The nearest row of theirs within it, and each row of theirs once.
+    """
+    tried: list[str] = []
+    for names in _identifiers(ours, theirs) if how != "sky" else []:
         text = "+".join(left.upper() for left, _ in names)
-        known: dict[tuple[str, ...], int] = {}
-        for i, key in enumerate(_keys(theirs, [right for _, right in names])):
-            if key is not None:
-                known.setdefault(key, i)
-        found = [
-            (i, known[key])
-            for i, key in enumerate(_keys(ours, [left for left, _ in names]))
-            if key is not None and key in known
-        ]
-        if found:
-            mine, other = np.array(found).T
-            return mine, other, text
+        found = _by_identifier(ours, theirs, names)
+        if len(found[0]):
+            return Match(*found[:2], text, found[2])
         tried.append(text)
+    where = _position(ours), _position(theirs)
+    if how != "id" and where[0] is not None and where[1] is not None:
+        found = _by_position(where[0], where[1], radius)
+        text = f"position within {radius:g} arcsec"
+        if len(found[0]):
+            return Match(*found[:2], text, found[2])
+        tried.append(text)
+    elif how == "sky":
+        tried.append("position, but they do not both have columns RA and DEC")
     none = np.zeros(0, int)
-    return none, none, ", ".join(tried) or "nothing: they share no identifier column"
+    return Match(none, none, ", ".join(tried) or "nothing: they share no identifier column")
+
+
+def _by_identifier(
+    ours: Content, theirs: Content, names: Sequence[tuple[str, str]]
+) -> tuple[np.ndarray, np.ndarray, int]:
+    known: dict[tuple[str, ...], int] = {}
+    repeated = set()
+    for i, key in enumerate(_keys(theirs, [right for _, right in names])):
+        if key is not None and known.setdefault(key, i) != i:
+            repeated.add(key)
+    rows = [
+        (i, known[key], key in repeated)
+        for i, key in enumerate(_keys(ours, [left for left, _ in names]))
+        if key is not None and key in known
+    ]
+    mine, other, again = np.array(rows, int).reshape(-1, 3).T
+    return mine, other, int(again.sum())
+
+
+def _by_position(
+    ours: np.ndarray, theirs: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Rows of both, and how many of ours lost their row of theirs; positions [row, 2], deg."""
+    place = [np.flatnonzero(np.isfinite(part).all(axis=1)) for part in (ours, theirs)]
+    if not len(place[0]) or not len(place[1]):
+        return np.zeros(0, int), np.zeros(0, int), 0
+    first, second = (
+        SkyCoord(*part[rows].T, unit=u.deg)
+        for part, rows in zip((ours, theirs), place, strict=True)
+    )
+    nearest, distance, _ = first.match_to_catalog_sky(second)
+    distance = distance.arcsec
+    near = np.flatnonzero(distance <= radius)
+    near = near[np.argsort(distance[near], kind="stable")]  # the closest comes first and keeps it
+    _, winner = np.unique(nearest[near], return_index=True)
+    kept = np.sort(near[winner])
+    return place[0][kept], place[1][nearest[kept]], len(near) - len(kept)
+
+
+def _position(content: Content) -> np.ndarray | None:
+    """[row, 2], RA and Dec, deg, NaN where impossible; None without columns."""
+    for names in _SKY:
+        columns = [content.get(name) for name in names]
+        if all(c is not None and c.dtype.kind in "iuf" and c.ndim == 1 for c in columns):
+            sky = np.stack([np.asarray(c, float) for c in columns], axis=1)
+            possible = (np.abs(sky[:, 1]) <= 90) & (np.abs(sky[:, 0]) <= 360)
+            return np.where(possible[:, None], sky, np.nan)
+    return None
 
 
 def _unmasked(column: Any) -> np.ndarray:
-    """The column with empty cells as NaN; integers with empty cells become floats."""
+    """The column with empty cells as NaN; identifiers beyond float64 keep -1 there instead."""
     if getattr(column, "mask", None) is None:
         return np.asarray(column)
+    if column.dtype.kind in "iu" and np.abs(np.ma.filled(column, 0)).max(initial=0) > _EXACT:
+        return np.asarray(np.ma.filled(column, -1))
     if column.dtype.kind in "iuf":
         return np.ma.filled(column.astype(float), np.nan)
     return np.asarray(np.ma.filled(column, ""))
@@ -83,27 +201,43 @@ def _unmasked(column: Any) -> np.ndarray:
 def _identifiers(ours: Content, theirs: Content) -> list[list[tuple[str, str]]]:
     """Ways to match, best first: (our column, their column) pairs that must all agree."""
     ways = []
-    if "targetid" in ours and "targetid" in theirs:
-        shared = [n for n in _GROUP if n in ours and n in theirs]
-        ways.append([("targetid", "targetid"), *((n, n) for n in shared)])
+    target = [("targetid", "targetid")] if "targetid" in ours and "targetid" in theirs else []
+    shared = [(n, n) for n in _GROUP if n in ours and n in theirs]
+    if target:
+        ways.append([*target, *shared])
     ways += [[(name, name)] for name in _SAME if name in ours and name in theirs]
+    ways += [[("name", name)] for name in _NAMES if "name" in ours and name in theirs]
     names = [name for name in _FILE_NAMES if name in theirs]
-    if "srcfile" in ours and names:
+    if "srcfile" in ours and names and len(np.unique(ours["srcfile"])) == len(ours["srcfile"]):
         ways.append([("srcfile", names[0])])
-    return ways
+    sources = [next((n for n in _SOURCE if n in table), None) for table in (ours, theirs)]
+    if sources[0] and sources[1]:
+        ways.append([(sources[0], sources[1])])
+    return [*ways, target] if target and shared else ways
 
 
 def _keys(content: Content, names: Sequence[str]) -> list[tuple[str, ...] | None]:
-    """One key per row; None where an identifier is empty, negative or not a number."""
+    """One key per row; None where its identifier is empty, negative or not a number.
+
+    A survey, program or pixel that is not known is a value like others: the star still is.
+    """
     columns = [[_key(name, value) for value in content[name].tolist()] for name in names]
-    return [None if None in key else key for key in zip(*columns, strict=True)]  # type: ignore[misc]
+    optional = [name in _GROUP for name in names]
+    return [
+        None
+        if any(part is None and not may for part, may in zip(key, optional, strict=True))
+        else tuple(part or "" for part in key)
+        for key in zip(*columns, strict=True)
+    ]
 
 
 def _key(name: str, value: Any) -> str | None:
     if name in _FILE_NAMES:
         return Path(str(value)).name.removesuffix(".gz") or None
+    low = _FIRST_SOURCE if name in _SOURCE else 0
     if isinstance(value, float):  # a whole number in a column with gaps
-        return str(int(value)) if np.isfinite(value) and value >= 0 else None
+        return str(int(value)) if low <= value < _EXACT else None
     if isinstance(value, int):
-        return str(value) if value >= 0 else None
-    return str(value).strip()
+        return str(value) if value >= low else None
+    text = str(value).strip()
+    return text or None

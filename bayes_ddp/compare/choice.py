@@ -1,0 +1,93 @@
+"""What to compare: the options of ``bayes-ddp compare``, checked. Light, for the command line."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+__all__ = ["EDGES", "Choice"]
+
+EDGES: dict[str, tuple[float, ...]] = {
+    "teff": (4000, 4500, 5000, 5500, 6000, 6500, 7500),
+    "logg": (1, 2, 3, 4, 5),
+    "feh": (-3, -2, -1.5, -1, -0.5, 0, 0.5),
+    "snr": (10, 20, 30, 50, 100),
+}
+"""Edges of the bins by default, over the range of the stars of Zhang et al. (their Figs. 5, 6)."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which rows are compared, and in which bins.
+
+    Parameters
+    ----------
+    by
+        Bins of teff, logg, feh or snr; two of them give a nested table: --by teff,snr.
+    edges
+        Edges of these bins, --edges teff=4000,5000,6000 snr=20,50.
+    match
+        id: by TARGETID (with SURVEY, PROGRAM, HEALPIX), SPECID, OBSID, file name or Gaia
+        SOURCE_ID. sky: by position, proper motion ignored. auto: id, and sky where no id matches.
+    radius
+        Of a match on the sky, arcsec.
+    snr
+        Only stars above this signal-to-noise ratio (blue or g band).
+    teff
+        Only stars whose other Teff lies between these, K.
+    clean
+        Only rows of the catalogue whose WARN is 0.
+    hdu
+        Extension of a FITS file OTHER, such as RVTAB. Default: CATALOGUE, SPTAB, RVTAB, the first.
+
+    Raises ValueError for keys, edges or a radius that mean nothing.
+    """
+
+    by: str = ""
+    edges: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
+    match: Literal["auto", "id", "sky"] = "auto"
+    radius: float = 1.5
+    snr: float = 20.0
+    teff: tuple[float, float] = (4000, 7500)
+    clean: bool = False
+    hdu: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(set(self.keys)) != len(self.keys) or len(self.keys) > 2:
+            raise ValueError(f"--by {self.by}: give one key or two different ones of {[*EDGES]}.")
+        unknown = [key for key in self.keys if key not in EDGES]
+        if unknown:
+            raise ValueError(f"--by {self.by}: {unknown} is none of {[*EDGES]}.")
+        if not 0 < self.radius <= 60:
+            raise ValueError(f"--radius {self.radius:g} arcsec must lie above 0 and up to 60.")
+        self.bin_edges()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of ``by`` in order."""
+        return tuple(key.strip() for key in self.by.split(",") if key.strip())
+
+    def bin_edges(self) -> dict[str, tuple[float, ...]]:
+        """Edges of every key of ``by``: the user's, else those of ``EDGES``."""
+        given = dict(_parse(text) for text in self.edges)
+        unused = set(given) - set(self.keys)
+        if unused:
+            raise ValueError(
+                f"--edges of {sorted(unused)}, but --by is {self.by!r}. Name it there."
+            )
+        return {key: given.get(key, EDGES[key]) for key in self.keys}
+
+
+def _parse(text: str) -> tuple[str, tuple[float, ...]]:
+    """One option ``teff=4000,5000``."""
+    key, _, numbers = text.partition("=")
+    try:
+        edges = tuple(float(number) for number in numbers.split(","))
+    except ValueError:
+        edges = ()
+    rising = all(a < b for a, b in pairwise(edges))
+    if not edges or not rising or not all(math.isfinite(edge) for edge in edges):
+        raise ValueError(f"--edges {text}: write it as teff=4000,5000,6000, rising numbers.")
+    return key.strip(), edges

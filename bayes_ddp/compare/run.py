@@ -1,0 +1,156 @@
+"""Two files to a comparison: read, match, select, and take the figures label by label."""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from bayes_ddp.catalog import match_rows, read_columns
+from bayes_ddp.compare.choice import Choice
+from bayes_ddp.compare.report import BinRow, ComparisonRow, ComparisonTable
+from bayes_ddp.compare.statistics import (
+    SPREAD_ERROR,
+    median_error,
+    noise_free_slope,
+    slope,
+    spread,
+)
+from bayes_ddp.compare.tables import Pairs, find_keys, make_pairs, select
+
+__all__ = ["bin_rows", "compare", "compare_label"]
+
+FEWEST = 3
+"""Stars below which a bin has a number and nothing else."""
+
+
+def compare(catalogue: Path, other: Path, choice: Choice | None = None) -> ComparisonTable:
+    """Offset, scatter, trend and z-scatter of every label that both tables have.
+
+    Parameters
+    ----------
+    catalogue : a catalogue of ours
+    other
+        A catalogue of ours, one of DESI's Milky Way Survey, or CSV, ECSV or FITS with labels under
+        their usual names, errors as ``<label>_err``, and an identifier (``match_rows`` lists them)
+        or a position. Upper and lower case are the same.
+
+    Raises BadFileError for unreadable files, ValueError where no star or no label is in both.
+    """
+    choice = choice or Choice()
+    ours, theirs = read_columns(Path(catalogue)), read_columns(Path(other), choice.hdu)
+    match = match_rows(ours, theirs, how=choice.match, radius=choice.radius)
+    if not len(match.ours):
+        raise ValueError(
+            f"No row of {catalogue} is in {other} (tried {match.by}). Give both the same "
+            "identifiers (TARGETID, SOURCE_ID, OBSID, SPECID or the spectrum's file name) or "
+            "positions (RA and DEC, deg) with a wider --radius."
+        )
+    ours = {name: values[match.ours] for name, values in ours.items()}
+    theirs = {name: values[match.theirs] for name, values in theirs.items()}
+    found = find_keys(ours, theirs)
+    keep, selection = select(ours, theirs, choice, found)
+    pairs = make_pairs(ours, theirs, keep, found[0])
+    if not pairs:
+        raise ValueError(
+            f"{other} shares no label with {catalogue}; its columns are {sorted(theirs)}. Name "
+            "them teff, logg, feh, ..."
+        )
+    unknown = [key for key in choice.keys if key not in found[1]]
+    if unknown:
+        raise ValueError(f"--by {choice.by}: neither table has a column for {unknown}.")
+    edges = choice.bin_edges()
+    return ComparisonTable(
+        rows=tuple(compare_label(name, pair) for name, pair in pairs.items()),
+        bins={name: bin_rows(pair, edges) for name, pair in pairs.items()} if edges else {},
+        by={key: found[1][key] for key in edges},
+        pairs=pairs,
+        matched_by=match.by,
+        matched=len(match.ours),
+        ambiguous=match.ambiguous,
+        selected=int(keep.sum()),
+        selection=selection,
+    )
+
+
+def compare_label(name: str, pair: Pairs) -> ComparisonRow:
+    """The figures of one label; NaN where there are too few stars for one.
+
+    There is no slope less noise where z-scatter lies three standard errors below 1: their errors
+    are then too large or common to ours (one spectrum, one model), and the correction by them
+    would be wrong.
+    """
+    difference = pair.difference
+    stated = pair.theirs_err[np.isfinite(pair.theirs_err)]
+    trend = slope(pair.theirs, difference)
+    rest = difference - trend.at(pair.theirs)
+    free, reliability = noise_free_slope(pair.theirs, pair.theirs_err, pair.ours)
+    z_scatter = _z_scatter(pair)
+    believable = z_scatter + 3 * SPREAD_ERROR / max(len(difference), 1) ** 0.5 >= 1
+    return ComparisonRow(
+        label=name,
+        number=len(difference),
+        offset=_median(difference),
+        offset_err=median_error(difference),
+        scatter=spread(difference),
+        scatter_less_trend=spread(rest) if np.isfinite(trend.value) else np.nan,
+        z_scatter=z_scatter,
+        trend=trend.value,
+        trend_err=trend.error,
+        reliability=reliability,
+        slope=free.value if believable else np.nan,
+        slope_err=free.error if believable else np.nan,
+        other_err=_median(stated),
+    )
+
+
+def bin_rows(pair: Pairs, edges: Mapping[str, tuple[float, ...]]) -> tuple[BinRow, ...]:
+    """The bins that hold stars, in order, the first key outermost; together they hold every star.
+
+    Below the lowest edge, above the highest and for unknown keys there are bins of their own.
+    """
+    rows = []
+    for ends, inside in _cells(pair, list(edges.items())):
+        part = pair.take(inside)
+        enough = len(part.ours) >= FEWEST
+        rows.append(
+            BinRow(
+                bin=ends,
+                number=len(part.ours),
+                offset=_median(part.difference) if enough else np.nan,
+                offset_err=median_error(part.difference) if enough else np.nan,
+                scatter=spread(part.difference) if enough else np.nan,
+                z_scatter=_z_scatter(part) if enough else np.nan,
+            )
+        )
+    return tuple(rows)
+
+
+def _cells(
+    pair: Pairs, edges: list[tuple[str, tuple[float, ...]]]
+) -> Iterator[tuple[dict[str, tuple[float, float]], np.ndarray]]:
+    """(key -> (low, high), [star] bool) of every bin with stars, keys nested."""
+    if not edges:
+        yield {}, np.ones(len(pair.ours), bool)
+        return
+    (key, limits), rest = edges[0], edges[1:]
+    values = pair.keys[key]
+    ends = (-np.inf, *limits, np.inf)
+    bins = [((a, b), (values >= a) & (values < b)) for a, b in pairwise(ends)]
+    bins.append(((np.nan, np.nan), ~np.isfinite(values)))
+    for limit, inside in bins:
+        for further, within in _cells(pair, rest):
+            if (inside & within).any():
+                yield {key: limit, **further}, inside & within
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values)) if len(values) else np.nan
+
+
+def _z_scatter(pair: Pairs) -> float:
+    """Scatter in units of both errors; a table without any errors is taken as exact."""
+    stated = np.isfinite(pair.theirs_err).any()  # a single missing error leaves its star out
+    error = np.hypot(pair.ours_err, pair.theirs_err if stated else 0.0)
+    known = error > 0
+    return spread(pair.difference[known] / error[known])

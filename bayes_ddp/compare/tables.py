@@ -1,0 +1,150 @@
+"""Two matched tables to pairs of labels: which columns hold what, and which stars are compared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_ddp.catalog import Content
+from bayes_ddp.compare.choice import Choice
+from bayes_ddp.labels import LABELS, Label, label
+
+__all__ = ["Pairs", "find_keys", "make_pairs", "select"]
+
+_SNR_OTHER = ("snrg", "sn_g", "snr_g", "sn_b", "snr_b", "snr_med", "snr")
+_SNR_OURS = ("sn_g", "snr_b", "snr_g")
+_ALSO = {"feh": ("fe_h", "[fe/h]", "m_h"), "teff": ("t_eff",), "logg": ("log_g",)}
+_UNKNOWN = -999.0
+"""Surveys write -9999 (or less often -999) for an unknown label."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One label of the stars that both tables know, each [star]; errors NaN where not given.
+
+    keys : teff, logg, feh, snr -> [star], what the stars can be binned and coloured by.
+    """
+
+    ours: np.ndarray
+    ours_err: np.ndarray
+    theirs: np.ndarray
+    theirs_err: np.ndarray
+    keys: dict[str, np.ndarray]
+
+    @property
+    def difference(self) -> np.ndarray:
+        """[star], ours minus theirs."""
+        return self.ours - self.theirs
+
+    def take(self, keep: np.ndarray) -> "Pairs":
+        """The stars of ``keep`` [star] bool."""
+        return Pairs(
+            self.ours[keep],
+            self.ours_err[keep],
+            self.theirs[keep],
+            self.theirs_err[keep],
+            {name: values[keep] for name, values in self.keys.items()},
+        )
+
+
+def find_keys(ours: Content, theirs: Content) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """(key -> [row], key -> whose column it is) of teff, logg, feh and snr, theirs before ours.
+
+    A key that neither table has is NaN and has no column.
+    """
+    keys, whose = {}, {}
+    for name in ("teff", "logg", "feh", "snr"):
+        if name == "snr":
+            left, right = _first(theirs, _SNR_OTHER), _first(ours, _SNR_OURS)
+        else:
+            left, right = (
+                _column_name(theirs, label(name)),
+                _first(ours, (label(name).column.lower(),)),
+            )
+        content, column, owner = (theirs, left, "their") if left else (ours, right, "our")
+        keys[name] = _numbers(content, column or "")
+        if column:
+            whose[name] = f"{owner} {column}"
+    return keys, whose
+
+
+def make_pairs(
+    ours: Content, theirs: Content, keep: np.ndarray, keys: Mapping[str, np.ndarray]
+) -> dict[str, Pairs]:
+    """Labels that both tables have, of the rows in ``keep`` where both know them."""
+    pairs = {}
+    for row in LABELS:
+        pair = _pair(ours, theirs, row, keys)
+        if pair is not None:
+            pairs[row.name] = pair.take(keep & np.isfinite(pair.difference))
+    return pairs
+
+
+def select(
+    ours: Content, theirs: Content, choice: Choice, found: tuple[Mapping, Mapping[str, str]]
+) -> tuple[np.ndarray, str]:
+    """([row] bool, what was cut) of the matched rows; ``found`` as ``find_keys`` gave it."""
+    keys, whose = found
+    keep, told = _quality(ours, theirs, choice.clean)
+    if "snr" in whose:
+        keep &= keys["snr"] > choice.snr
+        told.append(f"{whose['snr']} > {choice.snr:g}")
+    else:
+        told.append("no S/N column, so no S/N cut")
+    if not whose.get("teff", "").startswith("their"):
+        return keep, "; ".join([*told, "no Teff of theirs, so no Teff cut"])
+    for limit, sign in zip(choice.teff, (1, -1), strict=True):
+        keep &= sign * (keys["teff"] - limit) > 0
+        told.append(f"{whose['teff']} {'>' if sign > 0 else '<'} {limit:g} K")
+    return keep, ", ".join(told)
+
+
+def _quality(ours: Content, theirs: Content, clean: bool) -> tuple[np.ndarray, list[str]]:
+    """Rows without warnings: of a DESI catalogue always, of ours on request."""
+    keep, told = np.ones(len(next(iter(ours.values()))), bool), []
+    if "success" in theirs:
+        keep &= theirs["success"].astype(bool)
+        told.append("their success")
+        if "rvs_warn" in theirs:
+            keep &= theirs["rvs_warn"] == 0
+            told.append("their rvs_warn = 0")
+    if clean:
+        if "warn" not in ours:
+            raise ValueError("--clean needs a column WARN; the catalogue has none. Leave it out.")
+        keep &= ours["warn"] == 0
+        told.append("our warn = 0")
+    return keep, told
+
+
+def _pair(
+    ours: Content, theirs: Content, row: Label, keys: Mapping[str, np.ndarray]
+) -> Pairs | None:
+    """One label from both tables; None where one lacks it."""
+    mine, other = row.column.lower(), _column_name(theirs, row)
+    if mine not in ours or other is None:
+        return None
+    ours_err, theirs_err = _numbers(ours, f"{mine}_err"), _numbers(theirs, f"{other}_err")
+    return Pairs(
+        ours=_numbers(ours, mine),
+        ours_err=np.where(ours_err >= 0, ours_err, np.nan),
+        theirs=_numbers(theirs, other),
+        theirs_err=np.where(theirs_err > 0, theirs_err, np.nan),
+        keys=dict(keys),
+    )
+
+
+def _first(content: Content, names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if name in content), None)
+
+
+def _column_name(content: Content, row: Label) -> str | None:
+    return _first(content, (row.name, row.column.lower(), *_ALSO.get(row.name, ())))
+
+
+def _numbers(content: Content, name: str) -> np.ndarray:
+    """[row] float64; NaN where the column is missing, is no number, or says 'unknown'."""
+    count = len(next(iter(content.values())))
+    if name not in content or content[name].dtype.kind not in "iuf":
+        return np.full(count, np.nan)
+    values = content[name].astype(float)
+    return np.where(values > _UNKNOWN, values, np.nan)
