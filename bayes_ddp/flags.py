@@ -27,6 +27,7 @@ class WARN(IntFlag):
     HIGH_RHAT = 1 << 12
     LOW_ESS = 1 << 13
     DIVERGENT = 1 << 14
+    DOUBLED_ROW = 1 << 15
 
 
 DESCRIPTIONS = {
@@ -45,6 +46,8 @@ DESCRIPTIONS = {
     WARN.HIGH_RHAT: "R-hat above 1.01 for a label",
     WARN.LOW_ESS: "effective sample size below 400 for a label",
     WARN.DIVERGENT: "divergent transitions",
+    WARN.DOUBLED_ROW: "several catalogue rows or spectra have this spectrum's key; of the "
+    "catalogue's the first was used",
 }
 
 FATAL = (
