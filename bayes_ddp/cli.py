@@ -3,14 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from bayes_ddp.compare.choice import Choice
+from bayes_ddp.terminal import Selection, no_star_sentence, progress_bar
 
 app = App(
     name="bayes-ddp",
@@ -53,48 +52,14 @@ def _start_jax() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
-@contextmanager
-def _bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar with rate and time to go, on stderr."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("to go"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total, rate="")
-            task = bar.tasks[tasks[what]]
-            speed = done / task.elapsed if task.elapsed else 0.0
-            bar.update(tasks[what], completed=done, total=total, rate=f"{speed:.1f}/s")
-
-        yield show
-
-
 def _tell(figures: dict[str, Any], text: str, as_json: bool) -> None:
     print(json.dumps(figures, default=float) if as_json else text)
 
 
 @app.command
-def run(file: Path, /, *, json: Json = False, quiet: bool = False) -> None:
+def run(
+    file: Path, /, *, chosen: Selection | None = None, json: Json = False, quiet: bool = False
+) -> None:
     """Fit the spectra of a run file and write catalogue, draws and pictures.
 
     A run that was stopped goes on where it was: give the same command again.
@@ -102,7 +67,8 @@ def run(file: Path, /, *, json: Json = False, quiet: bool = False) -> None:
     Parameters
     ----------
     file
-        Run file, for example runs/demo/run.toml.
+        Run file, for example runs/demo/run.toml. The options about spectra replace words of its
+        [input].
     json
         Print the figures as one JSON object.
     quiet
@@ -111,7 +77,8 @@ def run(file: Path, /, *, json: Json = False, quiet: bool = False) -> None:
     _start_jax()
     from bayes_ddp import config
 
-    _run(config.load(file), as_json=json, quiet=quiet)
+    settings = config.choose(config.load(file), chosen.given() if chosen else {})
+    _run(settings, as_json=json, quiet=quiet)
 
 
 @app.command
@@ -123,7 +90,7 @@ def fit(
     output: Path,
     catalog: Path | None = None,
     redshifts: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    targetid: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None,
+    chosen: Selection | None = None,
     sampler: Literal["exact", "map", "nuts"] = "exact",
     mismatch: bool = False,
     seed: int = 1,
@@ -146,8 +113,6 @@ def fit(
         DESI: RVS/MWS catalogue with VRAD. LAMOST: table that maps filename to obsid.
     redshifts
         DESI: redrock files, where there is no catalogue.
-    targetid
-        DESI: fit only these targets.
     sampler
         exact: draws of the exact posterior, a few stars a second. map: best fit and Gaussian
         covariance, faster, less true for faint metal-poor stars. nuts: long Markov chains.
@@ -170,7 +135,7 @@ def fit(
             "survey": survey,
             "spectra": [str(p) for p in spectra],
             "redshifts": [str(p) for p in redshifts or []],
-            "targetid": targetid or [],
+            **(chosen.given() if chosen else {}),
         },
         "emulator": {"name": emulator},
         "nuisance": {"mismatch": mismatch},
@@ -187,8 +152,12 @@ def _run(settings: Any, *, as_json: bool, quiet: bool) -> None:
 
     from bayes_ddp import pictures, pipeline
 
+    there = pipeline.existing(settings)
+    if there:
+        text = f"{there} exists already: nothing was done. Its settings: run.toml beside it."
+        return _tell({"catalogue": str(there), "skipped": True}, text, as_json)
     began = time.perf_counter()
-    with _bar(quiet) as progress:
+    with progress_bar(quiet) as progress:
         setup, outcome = pipeline.run(settings, progress=progress)
     drawn = pictures.draw(setup, outcome) if settings.output.pictures else []
     figures = pipeline.figures(setup, outcome) | {
@@ -203,7 +172,10 @@ def _run(settings: Any, *, as_json: bool, quiet: bool) -> None:
         *(f"Picture: {p}" for p in drawn),
     ]
     if not figures["fitted"]:
-        lines.insert(1, "No spectrum got labels: the warnings above say why, row by row in WARN.")
+        lines.insert(1, "No spectrum got labels: the warnings say why, row by row in WARN.")
+    if figures["no_star_not_fitted"]:
+        told = no_star_sentence(figures["no_star_not_fitted"], settings.input.spectype)
+        lines.insert(1, told)
     _tell(figures, "\n".join(lines), as_json)
 
 
@@ -230,7 +202,7 @@ def demo(
     _start_jax()
     from bayes_ddp import demo as line
 
-    with _bar(quiet) as progress:
+    with progress_bar(quiet) as progress:
         figures, text = line.demo(folder, stars=stars, seed=seed, progress=progress)
     _tell(figures, text, json)
 

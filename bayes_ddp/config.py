@@ -6,7 +6,7 @@ is. Relative paths resolve from the folder of the run file.
 
 import difflib
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from glob import glob
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ from bayes_ddp.inference.problem import Nuisance
 from bayes_ddp.inference.samplers import SAMPLERS, Exact, Map, Nuts
 from bayes_ddp.labels import LABELS
 
-__all__ = ["ConfigError", "Input", "Output", "Run", "as_table", "dump", "load", "parse"]
+__all__ = ["ConfigError", "Input", "Output", "Run", "as_table", "choose", "dump", "load", "parse"]
 
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 SCHEMA = 1
@@ -32,13 +32,25 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, config=_STRICT)
 class Input:
-    """The [input] table: which spectra, and where their velocities come from."""
+    """The [input] table: which spectra, and where their velocities come from.
+
+    spectra : names and patterns of files.
+    catalog, redshifts : files that the survey's reader takes velocities from.
+    targetid : only these targets; all where empty.
+    minsn : smallest signal-to-noise ratio per pixel in R, as ``spectra.select`` has it.
+    spectype : "STAR" fits only what the survey does not call something else, "any" fits every
+        target, at rest where its velocity is not believable.
+    skipexisting : leave a run alone whose catalogue exists already.
+    """
 
     survey: Literal["desi", "lamost"]
     spectra: tuple[str, ...]
     catalog: str | None = None
     redshifts: tuple[str, ...] = ()
-    targetid: tuple[int, ...] = ()
+    targetid: tuple[Annotated[int, Field(ge=-(2**63), lt=2**63)], ...] = ()
+    minsn: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    spectype: Literal["STAR", "any"] = "STAR"
+    skipexisting: bool = False
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -114,6 +126,15 @@ def parse(table: dict[str, Any], *, source: str, base: Path) -> Run:
         "output": _build(Output, _placed(table.get("output", {}), base), f"{source} [output]"),
     }
     return _build(Run, {"seed": table.get("seed", 1), **built}, source)
+
+
+def choose(run: Run, words: dict[str, Any]) -> Run:
+    """The run with some words of [input] replaced, as the command line does.
+
+    words : name -> value, of targetid, minsn, spectype and skipexisting.
+    """
+    table = as_table(run)["input"] | words
+    return replace(run, input=_build(Input, table, "command line, [input]"))
 
 
 def dump(run: Run) -> str:

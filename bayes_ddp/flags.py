@@ -54,7 +54,7 @@ DESCRIPTIONS = {
     WARN.HIGH_RHAT: "R-hat above 1.01 for a label",
     WARN.LOW_ESS: "effective sample size below 400 for a label",
     WARN.DIVERGENT: "divergent transitions",
-    WARN.DOUBLED_ROW: "several rows have this spectrum's key; the first was used",
+    WARN.DOUBLED_ROW: "several spectra or catalogue rows have this key; the first row counts",
     WARN.NO_ERRORS: "the input has no errors; they were estimated from residuals",
     WARN.HOT: "type O or B, or over 5 % of the posterior hotter than the trained Teff",
     WARN.COOL: "type M, or over 5 % of the posterior cooler than the trained Teff",

@@ -11,7 +11,6 @@ from bayes_ddp import pipeline, plots
 from bayes_ddp.compare.report import ComparisonTable
 from bayes_ddp.compare.statistics import running
 from bayes_ddp.compare.tables import Pairs
-from bayes_ddp.flags import FATAL
 from bayes_ddp.inference.posterior import read_draws
 from bayes_ddp.spectra.files import atomic_write
 
@@ -39,7 +38,7 @@ def draw(
         np.nan_to_num(np.stack([np.asarray(table[c]) for c in _snr_columns(setup)])), axis=0
     )
     warn = np.asarray(table["WARN"])
-    usable = (warn & int(FATAL)) == 0
+    usable = (warn & int(setup.fatal)) == 0
     if not usable.any():
         return []
     star = int(np.argmax(np.where(usable, snr + 1e6 * (warn == 0), -1)))

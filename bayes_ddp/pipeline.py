@@ -33,9 +33,13 @@ from bayes_ddp.spectra import SURVEYS
 from bayes_ddp.spectra.classes import class_warning
 from bayes_ddp.spectra.files import atomic_write
 from bayes_ddp.spectra.prepare import prepare
+from bayes_ddp.spectra.select import arm_snr, at_rest, select
 from bayes_ddp.spectra.spectrum import RawSpectra, Spectrum
 
-__all__ = ["CHUNK", "Outcome", "Setup", "best_model", "figures", "open_run", "run", "star_keys"]
+__all__ = [
+    "CHUNK", "Outcome", "Setup", "best_model", "existing", "figures", "open_run", "run",
+    "star_keys",
+]  # fmt: skip
 
 CHUNK = 32
 """Stars that are fitted together. Every batch has this shape, so it is compiled once."""
@@ -53,6 +57,12 @@ class Setup:
     problem: Problem
     card: dict[str, Any]
     trained: catalog.Trained
+
+    @property
+    def fatal(self) -> WARN:
+        """Bits of stars that are not fitted and have no labels."""
+        spared = WARN.NOT_STAR | WARN.BAD_RV
+        return FATAL & ~spared if self.run.input.spectype == "any" else FATAL
 
     @property
     def physics(self) -> bool:
@@ -98,16 +108,12 @@ def open_run(settings: config.Run) -> Setup:
         catalog=None if given.catalog is None else Path(given.catalog),
         redshifts=[Path(p) for p in given.redshifts],
     )
-    if given.targetid:
-        if "TARGETID" not in raw.columns:
-            raise ValueError(f"[input] targetid: spectra of {given.survey} have no TARGETID.")
-        rows = np.flatnonzero(np.isin(raw.columns["TARGETID"], given.targetid))
-        if not len(rows):
-            raise ValueError(f"[input] targetid: none of {given.targetid} is in these files.")
-        raw = raw.take(rows)
-    raw = replace(raw, warn=raw.warn | class_warning(raw.columns))
     if not len(raw):
         raise ValueError(f"{given.spectra} hold no spectra: there is nothing to fit.")
+    raw = select(raw, targetid=given.targetid, minsn=given.minsn)
+    raw = replace(raw, warn=raw.warn | class_warning(raw.columns))
+    if given.spectype == "any":
+        raw = at_rest(raw)
     folder = find_model(settings.emulator.name)
     card = read_card(folder)
     emulator = load_emulator(settings.emulator.name)
@@ -121,6 +127,15 @@ def open_run(settings: config.Run) -> Setup:
     )  # fmt: skip
     trained = catalog.trained_density(emulator.space, card["density"])
     return Setup(settings, raw, problem, card, trained)
+
+
+def existing(settings: config.Run) -> Path | None:
+    """The catalogue that ``skipexisting`` leaves alone; None where the run is to be done.
+
+    It is left alone whatever settings it was made with: its own stand in run.toml beside it.
+    """
+    path = Path(settings.output.directory) / "catalogue.fits"
+    return path if settings.input.skipexisting and path.is_file() else None
 
 
 def pad(spectrum: Spectrum, size: int) -> Spectrum:
@@ -162,7 +177,7 @@ def run(
     parts.mkdir(parents=True, exist_ok=True)
     with atomic_write(output / "run.toml") as path:
         path.write_text(config.dump(settings))
-    fit = np.flatnonzero((setup.raw.warn & int(FATAL)) == 0)
+    fit = np.flatnonzero((setup.raw.warn & int(setup.fatal)) == 0)
     identity = _identity(setup, chunk)
     tables, done = [_blank_rows(setup, fit)], 0
     for number, start in enumerate(range(0, len(fit), chunk)):
@@ -203,6 +218,7 @@ def provenance(setup: Setup) -> dict[str, str | int]:
         "SURVEYIN": setup.raw.survey,
         "SAMPLER": setup.run.sampler.kind,
         "SEED": setup.run.seed,
+        "SPECSEL": setup.run.input.spectype,
     }
 
 
@@ -228,7 +244,7 @@ def _finished(path: Path, identity: str) -> Posterior | None:
 
 def _rows(setup: Setup, rows: np.ndarray, result: Posterior) -> Table:
     raw = setup.raw.take(rows)
-    table = catalog.make_catalogue(raw, result, arm_snr(raw), result.warn)
+    table = catalog.make_catalogue(raw, result, arm_snr(raw), result.warn, fatal=setup.fatal)
     table["_ROW"] = rows
     return table
 
@@ -241,18 +257,6 @@ def _blank_rows(setup: Setup, fitted: np.ndarray) -> Table:
     blank = posteriors.blank(space.names, len(rows), arms, diagnostics=diagnostics)
     _, warn = prepare(setup.raw.take(rows), physics=setup.physics) if len(rows) else (None, rows)
     return _rows(setup, rows, posteriors.rounded(blank, np.asarray(warn, np.int64)))
-
-
-def arm_snr(raw: RawSpectra) -> dict[str, np.ndarray]:
-    """Arm -> [star] median flux / error per usable pixel; NaN where there is none."""
-    result = {}
-    for arm in raw.arms:
-        ratio = np.where(arm.ivar > 0, arm.flux * np.sqrt(arm.ivar), np.nan)
-        known = np.isfinite(ratio).any(axis=1)
-        values = np.full(len(raw), np.nan)
-        values[known] = np.nanmedian(ratio[known], axis=1)
-        result[arm.name] = values
-    return result
 
 
 def best_model(setup: Setup, outcome: Outcome, row: int) -> tuple[Spectrum, np.ndarray]:
@@ -283,11 +287,13 @@ def _part_of(setup: Setup, outcome: Outcome, row: int) -> Posterior:
 def figures(setup: Setup, outcome: Outcome) -> dict[str, Any]:
     """Counts of a finished run, for the terminal and for --json."""
     warn = np.asarray(outcome.table["WARN"])
+    no_star = (warn & int(WARN.NOT_STAR)) != 0
     counted = {str(bit.name): int(np.count_nonzero(warn & int(bit))) for bit in WARN}
     return {
         "rows": len(warn),
-        "fitted": int(np.count_nonzero((warn & int(FATAL | WARN.LABEL_EDGE)) == 0)),
+        "fitted": int(np.count_nonzero((warn & int(setup.fatal | WARN.LABEL_EDGE)) == 0)),
         "warnings": {name: n for name, n in counted.items() if n},
+        "no_star_not_fitted": int(np.count_nonzero(no_star & ((warn & int(setup.fatal)) != 0))),
         "survey": setup.raw.survey,
         "emulator": setup.card["name"],
         "catalogue": str(outcome.path),

@@ -66,7 +66,7 @@ def load(count: int) -> tuple[Problem, StarData]:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         simulate_files(place, stars=count, seed=1)
-        raw = read_desi([place / "coadd-demo.fits"], place / "rvs-demo.fits", matrices=False)
+        raw = read_desi([place / "coadd-demo.fits"], place / "rvs-demo.fits")
     spectrum, _ = prepare(raw)
     emulator, card = load_emulator("desi-physics"), read_card(find_model("desi-physics"))
     space = emulator.space

@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "bayes_ddp"
 
 ROOMS = (
     "labels flags spectra emulator inference galaxy catalog population plots report config "
-    "pipeline compare mismatch pictures about demo cli"  # behind pipeline: what a command calls
+    "pipeline compare mismatch pictures about demo "  # behind pipeline: what a command calls
+    "terminal cli"
 ).split()
 LIMIT = 400  # lines
 

@@ -119,7 +119,7 @@ def finished(tmp_path_factory, model):
         mean=labels[coadd.source], warn=warn, lsf=np.ones((count, 3)),
         velocity=np.stack([coadd.vrad - coadd.vrad_seen, np.ones(count)], axis=1),
     )  # fmt: skip
-    raw = read_desi([folder / "coadd.fits"], folder / "rvs.fits", matrices=False)
+    raw = read_desi([folder / "coadd.fits"], folder / "rvs.fits")
     identifiers = raw.identifiers()
     (folder / "out" / "draws").mkdir(parents=True)
     for number, rows in enumerate((np.arange(8, count), np.arange(8))):  # not in input order

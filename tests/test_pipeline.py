@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from bayes_ddp import cli, config, pipeline
 from bayes_ddp.catalog import read_catalogue
@@ -162,6 +163,39 @@ def test_galaxies_get_rows_without_labels(data, tmp_path, capsys):
     assert len(outcome.table) == 2 and outcome.draws is None
     assert (np.asarray(outcome.table["WARN"]) & int(WARN.NOT_STAR)).all()
     assert np.isnan(np.asarray(outcome.table["TEFF"])).all()
+
+
+def test_galaxies_are_fitted_on_request_and_cry_out(data, tmp_path):
+    """Their redshifts are beyond 1500 km/s, so they are fitted at rest.
+
+    The bright galaxy (S/N 6 per pixel) has POOR_CHI2. The other, of S/N 0.7, cannot: its labels
+    are hidden by LABEL_EDGE.
+    """
+    folder = data / "desi_format"
+    told = {
+        "survey": "desi",
+        "spectra": [str(p) for p in sorted(folder.glob("coadd-*"))],
+        "redshifts": [str(p) for p in sorted(folder.glob("redrock-*"))],
+        "spectype": "any",
+    }
+    setup, outcome = pipeline.run(settings(tmp_path, tmp_path / "out", input=told), chunk=2)
+    warn = np.asarray(outcome.table["WARN"])
+    assert (warn & int(WARN.NOT_STAR)).all() and (warn & int(WARN.BAD_RV)).all()
+    assert ((warn & int(WARN.POOR_CHI2)) != 0).tolist() == [True, False]
+    assert ((warn & int(WARN.LABEL_EDGE)) != 0).tolist() == [False, True]
+    assert np.isfinite(np.asarray(outcome.table["TEFF"])).tolist() == [True, False]
+    assert outcome.table["CHI2_RED"][0] > 10
+    assert pipeline.figures(setup, outcome)["fitted"] == 1
+
+
+def test_only_spectra_above_minsn_are_fitted(finished, simulated, tmp_path):
+    snr = np.asarray(finished[1].table["SNR_R"])
+    told = {"survey": "desi", "spectra": ["coadd-demo.fits"], "catalog": "rvs-demo.fits"}
+    limit = float(np.median(snr))
+    setup = pipeline.open_run(settings(simulated, tmp_path, input=told | {"minsn": limit}))
+    assert setup.raw.columns["TARGETID"].tolist() == list(
+        finished[1].table["TARGETID"][snr >= limit]
+    )
 
 
 def test_real_lamost_star_has_labels_near_the_survey_s(data, tmp_path, capsys, monkeypatch):

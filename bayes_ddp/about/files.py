@@ -19,10 +19,10 @@ from bayes_ddp.emulator.card import find_model, known_models
 from bayes_ddp.emulator.tables import to_toml
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.labels import LABELS
-from bayes_ddp.pipeline import arm_snr
 from bayes_ddp.spectra.desi import read_desi
 from bayes_ddp.spectra.files import FitsFile, check_file, open_fits
 from bayes_ddp.spectra.lamost import read_lamost
+from bayes_ddp.spectra.select import arm_snr
 from bayes_ddp.spectra.spectrum import RawSpectra
 
 __all__ = ["describe"]
@@ -103,7 +103,8 @@ def _content(path: Path, file: FitsFile) -> Told:
     if "CATALOGUE" in file:
         return _catalogue(path)
     if "FIBERMAP" in file and any(f"{arm}_FLUX" in file for arm in "BRZ"):
-        return _spectra("DESI coadd", read_desi([path], matrices=False))
+        raw = read_desi([path])
+        return _spectra("DESI exposures" if "EXPID" in raw.columns else "DESI coadd", raw)
     if "REDSHIFTS" in file:
         return _velocities("redrock file", file.table("REDSHIFTS"))
     if "RVTAB" in file:
@@ -180,7 +181,8 @@ def _catalogue(path: Path) -> Told:
     table = read_catalogue(path)
     warn = np.asarray(table["WARN"], np.int64)
     warnings = {str(bit.name): int(((warn & int(bit)) > 0).sum()) for bit in WARN}
-    fitted = (warn & int(FATAL | WARN.LABEL_EDGE)) == 0
+    fatal = FATAL & ~WARN.NOT_STAR if table.meta.get("SPECSEL") == "any" else FATAL
+    fitted = (warn & int(fatal | WARN.LABEL_EDGE)) == 0
     labels: dict[str, dict[str, int]] = {}
     for row in LABELS:
         if row.column in table.colnames:

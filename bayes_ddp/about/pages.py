@@ -73,7 +73,8 @@ def _catalogue() -> list[str]:
         "",
         "The header says what it takes to make the file again: versions (`BDDPVER`, `JAXVER`, "
         "`NPYROVER`), the model and the SHA-256 of its weights (`EMULATOR`, `EMUSHA`), its scale "
-        "(`CALSCALE`, `ABUNSCAL`), `SAMPLER` and `SEED`. `WARNB00`, `WARNB01`, ... spell out the "
+        "(`CALSCALE`, `ABUNSCAL`), `SAMPLER`, `SEED` and which spectral types were fitted "
+        "(`SPECSEL`). `WARNB00`, `WARNB01`, ... spell out the "
         "[warning bits](flags.md), `LABEL01`, `LABEL02`, ... the order of labels in `LABEL_COV`.",
         "",
         *_table(("column", "unit", "type", "UCD", "what it is", "there"), rows),
@@ -89,7 +90,8 @@ def _flags() -> list[str]:
         "# Warnings", "", _ORIGIN, "",
         "`WARN` is a sum of these bits; 0 means that nothing was noticed. "
         "`bayes_ddp.flags.names(value)` gives the names. A star with one of the bits marked "
-        "*no labels* has NaN in every label column.",
+        "*no labels* has NaN in every label column; `NOT_STAR` and `BAD_RV` keep them in a "
+        "run with `spectype = \"any\"`.",
         "",
         *_table(("bit", "name", "what it says", "no labels"), rows),
     ]  # fmt: skip

@@ -41,22 +41,59 @@ class Column:
 COLUMNS = (
     Column("TARGETID", "", "i8", "meta.id;meta.main", "DESI target identifier", "input"),
     Column("OBSID", "", "i8", "meta.id;meta.main", "LAMOST observation, -1 if unknown", "input"),
-    Column("SPECID", "", "U", "meta.id", "night, plate, spectrograph and fibre", "input"),
+    Column("SPECID", "", "U", "meta.id", "identifier of the spectrum; its draws have it", "input"),
     Column("SURVEY", "", "U", "meta.id", "part of the survey", "input"),
     Column("PROGRAM", "", "U", "meta.id", "program of the survey", "input"),
     Column("HEALPIX", "", "i8", "pos.healpix", "HEALPix pixel of the file", "input"),
-    Column("TILEID", "", "i8", "meta.id", "tile of the file, -1 if none", "input"),
+    Column("TILEID", "", "i8", "meta.id", "tile of the coadd or exposure, -1 if none", "input"),
+    Column("NIGHT", "", "i8", "time.epoch", "night of the exposure, YYYYMMDD, else -1", "input"),
+    Column("EXPID", "", "i8", "meta.id;obs.exposure", "exposure, -1 for a coadd", "input"),
+    Column("PETAL_LOC", "", "i8", "meta.id;instr", "petal, 0 to 9, -1 if unknown", "input"),
+    Column("FIBER", "", "i8", "meta.id;instr", "fibre, 0 to 4999, -1 if unknown", "input"),
     Column("SRCFILE", "", "U", "meta.id;meta.file", "name of the input file", "input"),
     Column("TARGET_RA", "deg", "f8", "pos.eq.ra;meta.main", "right ascension, J2000", "input"),
     Column("TARGET_DEC", "deg", "f8", "pos.eq.dec;meta.main", "declination, J2000", "input"),
+    Column("REF_EPOCH", "yr", "f8", "time.epoch", "epoch of TARGET_RA and TARGET_DEC", "input"),
     Column("SPECTYPE", "", "U", "src.class", "spectral type given by the survey", "input"),
     Column("SUBCLASS", "", "U", "src.spType", "subtype given by the survey", "input"),
+    Column("SUBTYPE", "", "U", "src.spType", "redrock template of that type", "input"),
+    Column("ZWARN", "", "i8", "meta.code.qual", "redrock warnings, -1 without a row", "input"),
     Column("EBV", "mag", "f8", "phot.color.excess", "E(B-V) given by the survey", "input"),
-    Column("COADD_FIBERSTATUS", "", "i4", "meta.code.qual", "fibre flags of the survey", "input"),
-    Column("RVS_WARN", "", "i8", "meta.code.qual", "flags of the velocity catalogue", "input"),
+    Column("COADD_FIBERSTATUS", "", "i8", "meta.code.qual", "fibre flags of the survey", "input"),
+    Column("RVS_WARN", "", "i8", "meta.code.qual",
+           "flags of the velocity catalogue, -1 without a row", "input"),
+    Column("PRIMARY", "", "bool", "meta.code",
+           "the velocity catalogue's row is its best of this target", "input"),
+    *(
+        Column(f"{part}MWS_TARGET", "", "i8", "meta.code",
+               f"Milky Way Survey target bits{of}, 0 if none", "input")
+        for part, of in (("", ""), ("SV1_", " of SV1"), ("SV2_", " of SV2"), ("SV3_", " of SV3"))
+    ),
+    Column("SOURCE_ID", "", "i8", "meta.id.cross", "Gaia source, -1 if unknown", "input"),
+    Column("REF_CAT", "", "U", "meta.id;meta.dataset",
+           "origin of SOURCE_ID and astrometry: G2 Gaia DR2, G3 DR3", "input"),
+    *(
+        Column(f"{name}{end}", unit, "f8", f"{stat}{ucd}", f"{text}{more}", "input")
+        for name, unit, ucd, text in (
+            ("PARALLAX", "mas", "pos.parallax", "parallax"),
+            ("PMRA", "mas/yr", "pos.pm;pos.eq.ra", "proper motion in RA times cos(Dec)"),
+            ("PMDEC", "mas/yr", "pos.pm;pos.eq.dec", "proper motion in Dec"),
+        )
+        for end, stat, more in (("", "", ""), ("_ERROR", "stat.error;", ", standard error"))
+    ),
+    *(
+        Column(f"FLUX_{band}", "", "f8", "phot.flux;em.opt",
+               f"Legacy Surveys flux in {band.lower()}, nanomaggies, not dereddened", "input")
+        for band in "GRZ"
+    ),
+    *(
+        Column(f"FLUX_IVAR_{band}", "", "f8", "stat.weight;phot.flux;em.opt",
+               f"inverse variance of FLUX_{band}, 1 / nanomaggies squared", "input")
+        for band in "GRZ"
+    ),
     *(
         Column(f"SN_{b}", "", "f8", "stat.snr", f"signal to noise in {b.lower()}, survey", "input")
-        for b in "UGRIZ"
+        for b in "BUGRIZ"
     ),
     Column("{label}", "{unit}", "f8", "{ucd}", "{text}; NaN if undetected", "label"),
     Column("{label}_ERR", "{unit}", "f8", "stat.stdev;{ucd}", "standard deviation", "label"),

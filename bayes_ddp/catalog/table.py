@@ -52,7 +52,12 @@ def unpack_covariance(packed: np.ndarray, number: int) -> np.ndarray:
 
 
 def make_catalogue(
-    raw: RawSpectra, posterior: Posterior, snr: Mapping[str, np.ndarray], warn: np.ndarray
+    raw: RawSpectra,
+    posterior: Posterior,
+    snr: Mapping[str, np.ndarray],
+    warn: np.ndarray,
+    *,
+    fatal: WARN = FATAL,
 ) -> Table:
     """The catalogue: identifiers as the reader gave them, labels, fit, warnings; a row per star.
 
@@ -63,8 +68,10 @@ def make_catalogue(
     snr : arm -> [star]
         Median signal-to-noise ratio per pixel.
     warn : [star] int64
-        Joined with ``posterior.warn``. A star with a bit of ``FATAL`` or with ``LABEL_EDGE`` has
+        Joined with ``posterior.warn``. A star with a bit of ``fatal`` or with ``LABEL_EDGE`` has
         NaN in every label column.
+    fatal
+        ``FATAL``, without NOT_STAR where the run asked for targets of any type.
 
     Raises ValueError where the stars or the arms do not match.
     """
@@ -75,7 +82,9 @@ def make_catalogue(
             f"spectra, {len(posterior)} posteriors, {len(warn)} warnings, arms {arms}, "
             f"S/N of {sorted(snr)}. Pass results of the same chunk."
         )
-    values = _values(raw, posterior, snr, np.asarray(warn, np.int64) | posterior.warn)
+    warn = np.asarray(warn, np.int64) | posterior.warn
+    untrusted = (warn & int(fatal | WARN.LABEL_EDGE)) != 0
+    values = _values(raw, posterior, snr, untrusted) | {"WARN": warn}
     table = Table(
         meta={f"LABEL{i:02d}": label(n).column for i, n in enumerate(posterior.names, 1)}
     )
@@ -88,11 +97,10 @@ def make_catalogue(
 
 
 def _values(
-    raw: RawSpectra, posterior: Posterior, snr: Mapping[str, np.ndarray], warn: np.ndarray
+    raw: RawSpectra, posterior: Posterior, snr: Mapping[str, np.ndarray], untrusted: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Name of a row of ``COLUMNS`` -> [star ...], [star label] or [star arm]."""
     information, flag = label_flags(posterior)
-    untrusted = (warn & int(FATAL | WARN.LABEL_EDGE)) != 0
     hidden = untrusted[:, None] | (flag == UPPER_LIMIT) | (flag == PRIOR_DOMINATED)
     p16, p50, p84, p95 = posterior.quantiles((0.16, 0.5, 0.84, 0.95))
     pixels = posterior.pixels
@@ -114,7 +122,6 @@ def _values(
         "VRAD_FIT": raw.vrad + posterior.velocity[:, 0],
         "VRAD_ERR": posterior.velocity[:, 1],
         "LSF_{arm}": posterior.lsf,
-        "WARN": warn,
     }
     told = posterior.diagnostics
     if "rhat" in told and "ess" in told:  # fmax, fmin: NaN only where all are NaN

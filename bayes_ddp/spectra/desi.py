@@ -1,9 +1,13 @@
-"""DESI coadd files, with velocities from an RVS catalogue or from redrock, to ``RawSpectra``.
+"""DESI spectra, with velocities from an RVS catalogue or from redrock, to ``RawSpectra``.
 
-Every fibre of every file gives one row, whatever is wrong with it: galaxies, missing velocities
-and dead fibres carry bits of ``WARN``. A file that is no coadd, or is damaged, is an error.
+Coadds of a healpix or of a tile (coadd-*.fits) have a row per target, spectra-*.fits a row per
+exposure of it. Every row of every file gives one row, whatever is wrong with it: galaxies, missing
+velocities and dead fibres carry bits of ``WARN``. A file that is neither, or is damaged, is an
+error. All share one wavelength grid per arm; an arm that a file lacks has ``ivar = 0``.
 
-All DESI coadds share one wavelength grid per arm.
+SPECID names a spectrum, the same in any set of files: TARGETID, SURVEY, PROGRAM and HEALPIX, then
+the tile and the group of a coadd by tile, then exposure and fibre. A name that comes again,
+because a file is given twice, gets ``#2`` behind it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +18,10 @@ from typing import Any
 import numpy as np
 
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.desi_velocity import coadd_group, find_velocities
+from bayes_ddp.spectra.desi_catalog import coadd_group
+from bayes_ddp.spectra.desi_columns import align, given
+from bayes_ddp.spectra.desi_join import repeats
+from bayes_ddp.spectra.desi_velocity import find_velocities
 from bayes_ddp.spectra.files import BadFileError, FitsFile, clean_pixels, open_fits
 from bayes_ddp.spectra.lsf import resolution_fwhm
 from bayes_ddp.spectra.spectrum import RawArm, RawSpectra, concatenate
@@ -36,53 +43,61 @@ def read_desi(
     catalog: Path | None = None,
     redshifts: Sequence[Path] | None = None,
     *,
-    matrices: bool = True,
+    matrices: bool = False,
 ) -> RawSpectra:
-    """All fibres of some DESI coadd files, in the order of the files.
+    """All rows of some DESI files, in the order of the files.
 
     Parameters
     ----------
     spectra
-        coadd-*.fits files.
+        coadd-*.fits or spectra-*.fits files.
     catalog
         FITS table RVTAB (or the first table) with TARGETID, VRAD and VRAD_ERR in km/s, and where
-        there are SURVEY, PROGRAM, HEALPIX, RR_SPECTYPE, SUCCESS, RVS_WARN.
+        there are SURVEY, PROGRAM, HEALPIX, PRIMARY, RR_SPECTYPE, SUCCESS, RVS_WARN, SN_B, SN_R,
+        SN_Z; of mwsall-pix-*.fits also the extensions FIBERMAP and GAIA.
     redshifts
         redrock-*.fits files, for the stars that the catalogue lacks and for SPECTYPE.
     matrices
-        Keep the resolution matrices; their widths are kept in any case.
+        Keep the resolution matrices, three times the size of all else; their widths suffice for a
+        fit and are kept in any case.
 
     Raises BadFileError for files that cannot be read or lack an HDU.
     """
     if not spectra:
         raise BadFileError("No spectrum file was given. Name at least one coadd-*.fits.")
-    raw = concatenate([_read_coadd(Path(path), matrices) for path in spectra])
+    parts = [_read_file(Path(path), matrices) for path in spectra]
+    shared = align([part.columns for part in parts])
+    raw = concatenate(
+        [replace(part, columns=columns) for part, columns in zip(parts, shared, strict=True)]
+    )
     found = find_velocities(raw.columns, catalog, redshifts or ())
-    tiles = bool(np.any(raw.columns["TILEID"] >= 0))  # a target may be on several tiles
-    group = ("SURVEY", "PROGRAM", "HEALPIX", *(["TILEID"] if tiles else []))
+    nth, doubled = repeats(np.unique(raw.columns["SPECID"], return_inverse=True)[1])
+    names = [f"{n}#{i + 1}" if i else n for n, i in zip(raw.columns["SPECID"], nth, strict=True)]
     return replace(
         raw,
         vrad=found.vrad,
         vrad_err=found.vrad_err,
-        warn=raw.warn | found.warn,
-        key=("TARGETID", *group),
-        columns=raw.columns | found.columns,
+        ebv=found.columns.get("EBV", raw.ebv),
+        warn=raw.warn | found.warn | np.where(doubled, int(WARN.DOUBLED_ROW), 0),
+        columns=raw.columns | found.columns | {"SPECID": np.array(names, str)},
     )
 
 
-def _read_coadd(path: Path, matrices: bool) -> RawSpectra:
+def _read_file(path: Path, matrices: bool) -> RawSpectra:
     """One file, velocities still unknown."""
     with open_fits(path) as file:
         present = [arm for arm in DESI_WAVE if f"{arm}_FLUX" in file]
         if not present or "FIBERMAP" not in file:
             raise BadFileError(
                 f"{path} lacks {'HDU FIBERMAP' if present else 'HDUs B_FLUX, R_FLUX, Z_FLUX'}; it "
-                f"has {[name for name in file.names if name]}. Give a coadd-*.fits of a DESI "
-                "data release, not its redrock file or a camera-combined copy."
+                f"has {[name for name in file.names if name]}. Give a coadd-*.fits or "
+                "spectra-*.fits of a DESI data release, not its redrock file or a camera-combined "
+                "copy."
             )
         fibermap = file.table("FIBERMAP")
         group = coadd_group(file)
-        arms = {arm: _read_arm(file, arm) for arm in present}
+        header = file.header(0)
+        arms = {arm: _read_arm(file, arm, matrices) for arm in present}
     if "TARGETID" not in fibermap:
         raise BadFileError(f"{path}, HDU FIBERMAP has no column TARGETID. Fetch the file again.")
     count = len(fibermap["TARGETID"])
@@ -92,16 +107,9 @@ def _read_coadd(path: Path, matrices: bool) -> RawSpectra:
                 f"{path}, HDU {name}_FLUX has {len(arm.flux)} rows, but FIBERMAP has {count} "
                 "TARGETIDs. Fetch the file again."
             )
-    blocks = [arms[a].raw(a, matrices) if a in arms else _empty_arm(a, count) for a in DESI_WAVE]
-    usable = np.stack([np.any(arm.ivar > 0, axis=1) for arm in blocks])
-    warn = np.where(~usable.any(axis=0), int(WARN.NODATA), 0)
-    warn |= np.where(usable.any(axis=0) & ~usable.all(axis=0), int(WARN.MISSING_ARM), 0)
-    mended = np.any([arm.mended for arm in arms.values()], axis=0)
-    warn |= np.where(mended, int(WARN.NONFINITE_INPUT), 0)
     columns = _columns(path, fibermap, group)
-    warn |= np.where(columns["COADD_FIBERSTATUS"] != 0, int(WARN.BADFIBER), 0)
-    kind = fibermap.get("OBJTYPE", np.full(count, "TGT"))
-    warn |= np.where(kind == "SKY", int(WARN.NOT_STAR), 0)
+    columns = {"SPECID": _names(columns, header), **columns}
+    blocks = [arms[a].raw(a) if a in arms else _empty_arm(a, count) for a in DESI_WAVE]
     unknown = np.full(count, np.nan)
     return RawSpectra(
         survey="desi",
@@ -109,10 +117,24 @@ def _read_coadd(path: Path, matrices: bool) -> RawSpectra:
         vrad=unknown,
         vrad_err=unknown,
         ebv=columns["EBV"],
-        warn=warn,
-        key=("TARGETID",),
+        warn=_warnings(blocks, list(arms.values()), columns, fibermap),
+        key=("SPECID",),
         columns=columns,
     )
+
+
+def _warnings(
+    blocks: list[RawArm], arms: list["_Arm"], columns: dict, fibermap: dict
+) -> np.ndarray:
+    """[star] int64, what the pixels and the fibre say."""
+    usable = np.stack([np.any(arm.ivar > 0, axis=1) for arm in blocks])
+    warn = np.where(~usable.any(axis=0), int(WARN.NODATA), 0)
+    warn |= np.where(usable.any(axis=0) & ~usable.all(axis=0), int(WARN.MISSING_ARM), 0)
+    mended = np.any([arm.mended for arm in arms], axis=0)
+    warn |= np.where(mended, int(WARN.NONFINITE_INPUT), 0)
+    warn |= np.where(columns["COADD_FIBERSTATUS"] != 0, int(WARN.BADFIBER), 0)
+    kind = fibermap.get("OBJTYPE", np.full(len(warn), "TGT"))
+    return warn | np.where(kind == "SKY", int(WARN.NOT_STAR), 0)
 
 
 @dataclass(frozen=True)
@@ -123,9 +145,9 @@ class _Arm:
     ivar: np.ndarray
     mended: np.ndarray
     fwhm: np.ndarray
-    resolution: np.ndarray
+    resolution: np.ndarray | None
 
-    def raw(self, name: str, matrices: bool) -> RawArm:
+    def raw(self, name: str) -> RawArm:
         known = np.isfinite(self.fwhm).all(axis=1, keepdims=True)
         return RawArm(
             name,
@@ -133,11 +155,11 @@ class _Arm:
             self.flux,
             np.where(known, self.ivar, np.float32(0)),  # without an LSF it cannot be fitted
             np.where(known, self.fwhm, _UNKNOWN_FWHM),
-            self.resolution if matrices else None,
+            self.resolution,
         )
 
 
-def _read_arm(file: FitsFile, arm: str) -> _Arm:
+def _read_arm(file: FitsFile, arm: str, matrices: bool) -> _Arm:
     grid = DESI_WAVE[arm]
     wave = file.image(f"{arm}_WAVELENGTH")
     if wave.shape != grid.shape or np.max(np.abs(wave - grid)) > 0.01:
@@ -159,7 +181,8 @@ def _read_arm(file: FitsFile, arm: str) -> _Arm:
         )
     resolution = np.where(np.isfinite(resolution), resolution, np.float32(0))
     cleaned = clean_pixels(flux, ivar, mask != 0)
-    return _Arm(*cleaned, resolution_fwhm(resolution, grid), resolution)
+    fwhm = resolution_fwhm(resolution, grid)
+    return _Arm(*cleaned, fwhm, resolution if matrices else None)
 
 
 def _empty_arm(name: str, count: int) -> RawArm:
@@ -170,18 +193,29 @@ def _empty_arm(name: str, count: int) -> RawArm:
 
 def _columns(path: Path, fibermap: dict, group: dict[str, Any]) -> dict[str, np.ndarray]:
     count = len(fibermap["TARGETID"])
-
-    def column(names: tuple[str, ...], default: float, kind: type) -> np.ndarray:
-        known = [fibermap[name] for name in names if name in fibermap]
-        return known[0].astype(kind) if known else np.full(count, default, kind)
-
-    ebv = column(("EBV",), np.nan, float)
+    tile = fibermap.get("TILEID", np.full(count, -1)).astype(np.int64)  # of each exposure
     return {
         "TARGETID": fibermap["TARGETID"].astype(np.int64),
-        **{name: np.full(count, value) for name, value in group.items()},
-        "TARGET_RA": column(("TARGET_RA", "MEAN_FIBER_RA"), np.nan, float),
-        "TARGET_DEC": column(("TARGET_DEC", "MEAN_FIBER_DEC"), np.nan, float),
-        "COADD_FIBERSTATUS": column(("COADD_FIBERSTATUS", "FIBERSTATUS"), 0, int),
-        "EBV": np.where(ebv >= 0, ebv, np.nan),
-        "SRCFILE": np.full(count, Path(path).name),
+        **{name: np.full(count, group[name]) for name in ("SURVEY", "PROGRAM", "HEALPIX")},
+        "TILEID": np.full(count, group["TILEID"]) if group["TILEID"] >= 0 else tile,
+        **given(fibermap),
+        "SRCFILE": np.full(count, path.name),
     }
+
+
+def _names(columns: dict[str, np.ndarray], header: dict[str, Any]) -> np.ndarray:
+    """[star] text, SPECID without its ``#2``.
+
+    Coadds of one tile differ by their group: all nights until one, one night, one exposure.
+    """
+    keys = ("TARGETID", "SURVEY", "PROGRAM", "HEALPIX")
+    names = ["|".join(map(str, key)) for key in zip(*(columns[k] for k in keys), strict=True)]
+    if names and columns["HEALPIX"][0] < 0:
+        kind, value = (str(header.get(card, "")).strip() for card in ("SPGRP", "SPGRPVAL"))
+        tiles = columns["TILEID"]
+        names = [f"{n}|tile{t}|{kind}{value}" for n, t in zip(names, tiles, strict=True)]
+    if "EXPID" in columns:
+        fibre = columns.get("FIBER", np.full(len(names), -1))
+        exposure = columns["EXPID"]
+        names = [f"{n}|exp{e}|{f}" for n, e, f in zip(names, exposure, fibre, strict=True)]
+    return np.array(names, str)

@@ -1,9 +1,11 @@
 """Model spectra of known shape, and a small simulated coadd on disk."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from bayes_ddp.spectra.coadd_writer import write_coadd, write_rvs_catalog
 from bayes_ddp.spectra.simulate import Coadd, ModelSpectra, Simulation, simulate_coadd
@@ -38,3 +40,21 @@ def coadd_files(coadd: Coadd, tmp_path_factory: pytest.TempPathFactory) -> tuple
     write_coadd(folder / "coadd-sim.fits", coadd)
     write_rvs_catalog(folder / "rvtab-sim.fits", coadd)
     return folder / "coadd-sim.fits", folder / "rvtab-sim.fits"
+
+
+@pytest.fixture
+def edited(
+    coadd_files: tuple[Path, Path], tmp_path: Path
+) -> Callable[[Callable[[fits.HDUList], None]], Path]:
+    """A function that gives a copy of the simulated coadd (or, 1, catalogue) with a change."""
+
+    def copy(
+        change: Callable[[fits.HDUList], object], which: int = 0, name: str = "edited"
+    ) -> Path:
+        path = tmp_path / f"coadd-{name}-{which}.fits"
+        with fits.open(coadd_files[which]) as hdus:
+            change(hdus)
+            hdus.writeto(path, overwrite=True, checksum=True)
+        return path
+
+    return copy

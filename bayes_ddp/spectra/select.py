@@ -1,0 +1,93 @@
+"""Which of the spectra that were read a run is about, and their signal-to-noise ratios."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bayes_ddp.flags import WARN
+from bayes_ddp.spectra.spectrum import RawSpectra
+
+__all__ = ["arm_snr", "at_rest", "red_snr", "select"]
+
+AT_REST_ERROR = 30.0
+"""km/s, velocity error of a target whose velocity is not believable."""
+
+
+def arm_snr(raw: RawSpectra) -> dict[str, np.ndarray]:
+    """Arm -> [star] median flux / error per usable pixel; NaN where there is none."""
+    result = {}
+    for arm in raw.arms:
+        ratio = np.where(arm.ivar > 0, arm.flux * np.sqrt(arm.ivar), np.nan)
+        known = np.isfinite(ratio).any(axis=1)
+        values = np.full(len(raw), np.nan)
+        values[known] = np.nanmedian(ratio[known], axis=1)
+        result[arm.name] = values
+    return result
+
+
+def red_snr(raw: RawSpectra) -> np.ndarray:
+    """[star] signal-to-noise ratio per pixel in R; NaN where nothing tells it.
+
+    SN_R of the survey where it is known, else the median of the arm R, or of the reddest arm of a
+    survey without one.
+    """
+    measured = arm_snr(raw)
+    own = measured.get("R", measured[raw.arms[-1].name])
+    survey = np.asarray(raw.columns.get("SN_R", np.full(len(raw), np.nan)), float)
+    return np.where(np.isfinite(survey), survey, own)
+
+
+def select(
+    raw: RawSpectra, *, targetid: Sequence[int] = (), minsn: float | None = None
+) -> RawSpectra:
+    """The spectra that a run asks for, in their order.
+
+    Parameters
+    ----------
+    raw
+        What was read.
+    targetid
+        Only these targets; all where empty.
+    minsn
+        Smallest ``red_snr``; a spectrum of unknown S/N is left out.
+
+    Raises ValueError, naming the option, where nothing is left.
+    """
+    if targetid:
+        if "TARGETID" not in raw.columns:
+            raise ValueError(
+                f"[input] targetid: spectra of {raw.survey} have no TARGETID. Leave it out."
+            )
+        chosen = np.isin(raw.columns["TARGETID"], np.asarray(targetid, np.int64))
+        if not chosen.any():
+            more = f" and {len(targetid) - 3} more" if len(targetid) > 3 else ""
+            raise ValueError(
+                f"[input] targetid: none of {list(targetid[:3])}{more} is among the {len(raw)} "
+                "spectra of these files. Look for it with bayes-ddp info."
+            )
+        raw = raw.take(np.flatnonzero(chosen))
+    if minsn is not None:
+        snr = red_snr(raw)
+        chosen = snr >= minsn  # False for NaN
+        if not chosen.any():
+            best = f"{np.nanmax(snr):.1f}" if np.isfinite(snr).any() else "unknown"
+            raise ValueError(
+                f"[input] minsn: no spectrum reaches S/N {minsn:g} per pixel in R; the best of "
+                f"{len(raw)} is {best}. Lower it."
+            )
+        raw = raw.take(np.flatnonzero(chosen))
+    return raw
+
+
+def at_rest(raw: RawSpectra) -> RawSpectra:
+    """The spectra with ``BAD_RV`` at a velocity of 0 +- 30 km/s, so that they can be fitted.
+
+    For who wants to see a galaxy fitted as a star; the bit stays.
+    """
+    unknown = (raw.warn & int(WARN.BAD_RV)) != 0
+    return replace(
+        raw,
+        vrad=np.where(unknown, 0.0, raw.vrad),
+        vrad_err=np.where(unknown, AT_REST_ERROR, raw.vrad_err),
+    )

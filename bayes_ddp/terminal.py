@@ -1,0 +1,90 @@
+"""What commands share at the terminal: the options that choose spectra, and the progress bar."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+__all__ = ["Selection", "no_star_sentence", "progress_bar"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Selection:
+    """Options of ``run`` and ``fit`` that stand for words of [input]; None where not given."""
+
+    targetid: Annotated[
+        list[int] | None,
+        Parameter(consume_multiple=True, help="DESI: fit only these targets."),
+    ] = None
+    minsn: Annotated[
+        float | None,
+        Parameter(help="Fit only spectra of at least this S/N per pixel in R (SN_R of the survey, "
+                       "else the median of the arm R)."),
+    ] = None  # fmt: skip
+    spectype: Annotated[
+        Literal["STAR", "any"] | None,
+        Parameter(help="STAR (the default) fits stars. any fits every target, "
+                       "at rest where its velocity is beyond 1500 km/s; NOT_STAR, BAD_RV and, as a "
+                       "rule, POOR_CHI2 mark what is no star."),
+    ] = None  # fmt: skip
+    skipexisting: Annotated[
+        bool | None,
+        Parameter(help="Do nothing where the output folder has a catalogue already."),
+    ] = None  # fmt: skip
+
+    def given(self) -> dict[str, Any]:
+        """The words that were given, as a table for [input]."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in told.items() if value is not None}
+
+
+def no_star_sentence(number: int, spectype: str) -> str:
+    """What happened to ``number`` targets that are no stars, and what can be done about it."""
+    if spectype == "any":
+        return (
+            f"{number} of the targets that are no stars were not fitted all the same: too few "
+            "pixels, or no row in the catalogue."
+        )
+    return (
+        f"{number} of the targets are no stars, says the survey, and were not fitted; --spectype "
+        "any fits them all the same."
+    )
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar with rate and time to go, on stderr."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("to go"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total, rate="")
+            task = bar.tasks[tasks[what]]
+            speed = done / task.elapsed if task.elapsed else 0.0
+            bar.update(tasks[what], completed=done, total=total, rate=f"{speed:.1f}/s")
+
+        yield show
