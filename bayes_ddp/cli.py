@@ -115,7 +115,7 @@ def run(file: Path, /, *, json: Json = False, quiet: bool = False) -> None:
 @app.command
 def fit(
     *,
-    survey: Literal["desi", "lamost"],
+    survey: Literal["desi", "lamost", "sdss"],
     spectra: Annotated[list[Path], Parameter(consume_multiple=True)],
     emulator: str,
     output: Path,
@@ -133,7 +133,7 @@ def fit(
     Parameters
     ----------
     survey
-        Whose format the files have.
+        Whose format the files have; tables of your own need a run file (docs/tables.md).
     spectra
         Spectrum files, e.g. --spectra spec-*.fits or coadd-*.fits.
     emulator

@@ -27,6 +27,7 @@ class WARN(IntFlag):
     HIGH_RHAT = 1 << 12
     LOW_ESS = 1 << 13
     DIVERGENT = 1 << 14
+    NO_ERRORS = 1 << 16
 
 
 DESCRIPTIONS = {
@@ -45,6 +46,7 @@ DESCRIPTIONS = {
     WARN.HIGH_RHAT: "R-hat above 1.01 for a label",
     WARN.LOW_ESS: "effective sample size below 400 for a label",
     WARN.DIVERGENT: "divergent transitions",
+    WARN.NO_ERRORS: "the input has no errors; they were estimated from the residuals of the fit",
 }
 
 FATAL = (

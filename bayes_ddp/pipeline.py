@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from bayes_ddp.emulator.mismatch import read_mismatch
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference import posterior as posteriors
 from bayes_ddp.inference.forward import render
+from bayes_ddp.inference.no_errors import with_errors
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.inference.problem import Problem, load_stars, make_problem, require_float64
@@ -90,11 +91,12 @@ def open_run(settings: config.Run) -> Setup:
     """
     require_float64()
     given = settings.input
-    read = SURVEYS[given.survey]
+    read: Any = SURVEYS[given.survey]
     raw = read(
         [Path(p) for p in given.spectra],
         catalog=None if given.catalog is None else Path(given.catalog),
         redshifts=[Path(p) for p in given.redshifts],
+        **({} if given.table is None else {"layout": given.table}),
     )
     if given.targetid:
         if "TARGETID" not in raw.columns:
@@ -159,6 +161,10 @@ def run(
         path.write_text(config.dump(settings))
     fit = np.flatnonzero((setup.raw.warn & int(FATAL)) == 0)
     identity = _identity(setup, chunk)
+    raw = with_errors(
+        setup.raw, setup.problem, physics=setup.physics, batch=chunk, folder=parts, run=identity
+    )
+    setup = replace(setup, raw=raw)
     tables, done = [_blank_rows(setup, fit)], 0
     for number, start in enumerate(range(0, len(fit), chunk)):
         rows = fit[start : start + chunk]
