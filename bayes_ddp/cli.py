@@ -84,7 +84,7 @@ def run(
 @app.command
 def fit(
     *,
-    survey: Literal["desi", "lamost"],
+    survey: Literal["desi", "lamost", "sdss"],
     spectra: Annotated[list[Path], Parameter(consume_multiple=True)],
     emulator: str,
     output: Path,
@@ -102,7 +102,7 @@ def fit(
     Parameters
     ----------
     survey
-        Whose format the files have.
+        Whose format the files have; tables of your own need a run file (docs/tables.md).
     spectra
         Spectrum files, e.g. --spectra spec-*.fits or coadd-*.fits.
     emulator

@@ -19,6 +19,7 @@ from bayes_ddp.inference.prior import PRIORS, Fixed, Normal, TruncatedNormal, Un
 from bayes_ddp.inference.problem import Nuisance
 from bayes_ddp.inference.samplers import SAMPLERS, Exact, Map, Nuts
 from bayes_ddp.labels import LABELS
+from bayes_ddp.spectra.table import Layout
 
 __all__ = ["ConfigError", "Input", "Output", "Run", "as_table", "choose", "dump", "load", "parse"]
 
@@ -43,7 +44,7 @@ class Input:
     skipexisting : leave a run alone whose catalogue exists already.
     """
 
-    survey: Literal["desi", "lamost"]
+    survey: Literal["desi", "lamost", "sdss", "table"]
     spectra: tuple[str, ...]
     catalog: str | None = None
     redshifts: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Input:
     minsn: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     spectype: Literal["STAR", "any"] = "STAR"
     skipexisting: bool = False
+    table: Layout | None = None
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -113,7 +115,7 @@ def parse(table: dict[str, Any], *, source: str, base: Path) -> Run:
     priors = _table(table.get("prior", {}), f"{source} [prior]")
     _known(priors, [row.name for row in LABELS], f"{source} [prior]")
     built = {
-        "input": _build(Input, _located(table["input"], base), f"{source} [input]"),
+        "input": _input(_located(table["input"], base), f"{source} [input]"),
         "emulator": _build(EmulatorChoice, table["emulator"], f"{source} [emulator]"),
         "prior": {
             n: _kind(PRIORS, t, where=f"{source} [prior.{n}]", default=None)
@@ -147,16 +149,35 @@ def as_table(run: Run) -> dict[str, Any]:
     table: dict[str, Any] = {"schema": run.schema, "seed": run.seed}
     for name in ("input", "emulator", "nuisance", "sampler", "output"):
         part = getattr(run, name)
-        values = {f.name: getattr(part, f.name) for f in fields(part)}
-        table[name] = {
-            k: list(v) if isinstance(v, tuple) else v
-            for k, v in values.items()
-            if v is not None and v != ()
-        }
+        table[name] = _plain(part)
     table["prior"] = {
         n: {f.name: getattr(p, f.name) for f in fields(p)} for n, p in run.prior.items()
     }
     return table
+
+
+def _plain(part: Any) -> dict[str, Any]:
+    """The fields of a settings object that are set, tables within tables."""
+    values = {f.name: getattr(part, f.name) for f in fields(part)}
+    return {
+        k: list(v) if isinstance(v, tuple) else _plain(v) if isinstance(v, Layout) else v
+        for k, v in values.items()
+        if v is not None and v != ()
+    }
+
+
+def _input(table: Any, where: str) -> Input:
+    """[input] and, for tables, [input.table] within it."""
+    if isinstance(table, dict) and "table" in table:
+        layout = _build(Layout, table["table"], f"{where[:-1]}.table]")
+        table = table | {"table": layout}
+    built: Input = _build(Input, table, where)
+    if (built.survey == "table") != (built.table is not None):
+        raise ConfigError(
+            f"{where}: survey = '{built.survey}' and [input.table] do not go together. Spectra in "
+            "tables of your own need survey = 'table' and [input.table], which names their arrays."
+        )
+    return built
 
 
 def _table(value: Any, where: str) -> dict[str, Any]:
@@ -180,6 +201,8 @@ def _build(kind: Any, table: Any, where: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
+        if not place:  # about the table as a whole
+            raise ConfigError(f"{where}: {first['msg'].removeprefix('Value error, ')}.") from None
         value = "" if first["type"] == "missing" else f", got {first.get('input')!r}"
         raise ConfigError(f"{where}: '{place}': {first['msg']}{value}.") from None
 

@@ -14,11 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d
@@ -29,9 +26,8 @@ from bayes_ddp.emulator.card import find_model, read_card
 from bayes_ddp.emulator.mismatch import write_mismatch
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference import posterior as posteriors
-from bayes_ddp.inference.forward import StarData, render
 from bayes_ddp.inference.posterior import Posterior
-from bayes_ddp.inference.problem import Problem, load_stars
+from bayes_ddp.inference.problem import load_stars, model_flux
 from bayes_ddp.spectra.files import atomic_write
 from bayes_ddp.spectra.masks import doppler_factor
 from bayes_ddp.spectra.prepare import prepare
@@ -78,6 +74,11 @@ def measure(run: config.Run, *, snr: float, write: bool) -> tuple[dict[str, Any]
     _check_finished(output, read_card(find_model(run.emulator.name)))
     # the mismatch itself must not be in the variance that is taken off
     setup = pipeline.open_run(replace(run, nuisance=replace(run.nuisance, mismatch=False)))
+    if (setup.raw.warn & int(WARN.NO_ERRORS)).any():
+        raise ValueError(
+            f"{output}: these spectra came without errors, so that noise and mismatch cannot be "
+            "told apart. Measure the mismatch on spectra with errors."
+        )
     rows, fitted = _fitted(setup, output, snr)
     wave = np.asarray(setup.problem.emulator.wave)
     mismatch, offset = excess(
@@ -154,19 +155,6 @@ def _median_snr(raw: RawSpectra) -> np.ndarray:
     return np.nanmedian(ratio, axis=1)
 
 
-@eqx.filter_jit
-def _models(
-    problem: Problem, stars: StarData, labels: Array, nuisance: tuple[Array, Array]
-) -> Array:
-    """[star pixel] normalised models of a batch; nuisance is velocity [star], lsf [star arm]."""
-
-    def one(star: StarData, labels: Array, velocity: Array, width: Array) -> Array:
-        rows = problem.emulator(labels)[None]
-        return render(problem.shape, star, rows, (velocity, width))[0]
-
-    return jax.vmap(one)(stars, labels, *nuisance)
-
-
 def rest_residuals(setup: pipeline.Setup, rows: np.ndarray, fitted: Posterior) -> Residuals:
     """Residuals of the stars in ``rows`` about their posterior means, on the model's pixels.
 
@@ -181,7 +169,7 @@ def rest_residuals(setup: pipeline.Setup, rows: np.ndarray, fitted: Posterior) -
         stars = load_stars(setup.problem, pipeline.pad(spectrum, size))
         padded = np.concatenate([part, np.full(size - len(part), part[-1])])
         velocity = fitted.velocity[padded, 0]
-        model = _models(
+        model = model_flux(
             setup.problem, stars, jnp.asarray(fitted.mean[padded]),
             (jnp.asarray(velocity), jnp.asarray(fitted.lsf[padded])),
         )  # fmt: skip

@@ -26,6 +26,7 @@ from bayes_ddp.emulator.mismatch import read_mismatch
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference import posterior as posteriors
 from bayes_ddp.inference.forward import render
+from bayes_ddp.inference.no_errors import with_errors
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.inference.problem import Problem, load_stars, make_problem, require_float64
@@ -102,11 +103,12 @@ def open_run(settings: config.Run) -> Setup:
     """
     require_float64()
     given = settings.input
-    read = SURVEYS[given.survey]
+    read: Any = SURVEYS[given.survey]
     raw = read(
         [Path(p) for p in given.spectra],
         catalog=None if given.catalog is None else Path(given.catalog),
         redshifts=[Path(p) for p in given.redshifts],
+        **({} if given.table is None else {"layout": given.table}),
     )
     if not len(raw):
         raise ValueError(f"{given.spectra} hold no spectra: there is nothing to fit.")
@@ -179,6 +181,10 @@ def run(
         path.write_text(config.dump(settings))
     fit = np.flatnonzero((setup.raw.warn & int(setup.fatal)) == 0)
     identity = _identity(setup, chunk)
+    raw = with_errors(
+        setup.raw, setup.problem, physics=setup.physics, batch=chunk, folder=parts, run=identity
+    )
+    setup = replace(setup, raw=raw)
     tables, done = [_blank_rows(setup, fit)], 0
     for number, start in enumerate(range(0, len(fit), chunk)):
         rows = fit[start : start + chunk]

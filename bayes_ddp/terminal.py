@@ -27,7 +27,7 @@ class Selection:
     spectype: Annotated[
         Literal["STAR", "any"] | None,
         Parameter(help="STAR (the default) fits stars. any fits every target, "
-                       "at rest where its velocity is beyond 1500 km/s; NOT_STAR, BAD_RV and, as a "
+                       "at rest if its velocity is beyond 1500 km/s; NOT_STAR, BAD_RV and, as a "
                        "rule, POOR_CHI2 mark what is no star."),
     ] = None  # fmt: skip
     skipexisting: Annotated[

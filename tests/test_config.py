@@ -1,5 +1,6 @@
 """Run files: strict, with the nearest known word, and the same object by every road."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_misspelt_option_names_the_nearest_one():
     [
         ({"schema": 2}, "schema = 2, and this version reads schema = 1"),
         ({"input": {"survey": "lamost"}}, "names no file"),
-        ({"input": {"survey": "sdss", "spectra": ["a"]}}, r"\[input\]: 'survey'"),
+        ({"input": {"survey": "apogee", "spectra": ["a"]}}, r"\[input\]: 'survey'"),
         ({"sampler": {"kind": "nutz"}}, "Did you mean 'nuts'"),
         ({"prior": {"feh": {"kind": "uniform", "low": 1.0, "high": 0.0}}}, "not below"),
         ({"prior": {"feh": {"kind": "normal", "mean": 0.0, "sd": -1.0}}}, r"\[prior.feh\]: 'sd'"),
@@ -116,3 +117,34 @@ def test_flags_of_fit_build_the_object_of_a_run_file(tmp_path, monkeypatch):
 
 def test_run_file_of_the_demo_is_the_one_in_the_clone(root):
     assert (root / "runs" / "demo" / "run.toml").read_text() == RUN
+
+
+TABLE = {"air": True, "fwhm": 2.5, "error": "sigma", "vrad": "rv"}
+
+
+def with_table(**changed):
+    return {"input": {"survey": "table", "spectra": ["a.npz"], "table": TABLE | changed}}
+
+
+def test_table_of_ones_own_survives_a_round_trip():
+    run = parse(**with_table())
+    assert run.input.table.wave == "wave" and run.input.table.vrad == "rv"
+    again = config.parse(tomllib.loads(config.dump(run)), source="again", base=Path("/other"))
+    assert again == run
+
+
+def test_table_and_survey_go_together():
+    with pytest.raises(ConfigError, match=r"\[input.table\]: 'errors' .* Did you mean 'error'"):
+        parse(**with_table(errors="sigma"))
+    with pytest.raises(ConfigError, match=r"\[input.table\]: give 'ivar' or 'error', not both\."):
+        parse(**with_table(ivar="ivar"))
+    with pytest.raises(ConfigError, match=r"\[input.table\]: 'air': Field required"):
+        parse(input={"survey": "table", "spectra": ["a.npz"], "table": {"fwhm": 2.5}})
+    for survey, more in (("lamost", {"table": TABLE}), ("table", {})):
+        with pytest.raises(ConfigError, match=rf"survey = '{survey}' and \[input.table\] do not"):
+            parse(input={"survey": survey, "spectra": ["a.npz"], **more})
+
+
+def test_shipped_run_of_miles_is_a_run(root):
+    run = config.load(root / "runs" / "miles" / "run.toml")
+    assert run.input.table.air and run.input.table.ivar is run.input.table.error is None

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "bayes_ddp"
 
 ROOMS = (
-    "labels flags spectra emulator inference galaxy catalog population plots report config "
+    "labels scales flags spectra emulator inference galaxy catalog population plots report config "
     "pipeline compare mismatch pictures about demo "  # behind pipeline: what a command calls
     "terminal cli"
 ).split()

@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-from astropy.io import fits
 
 from bayes_ddp import cli, config, pipeline
 from bayes_ddp.catalog import read_catalogue
@@ -228,3 +227,17 @@ def test_file_that_is_none_is_one_sentence_and_a_failure(tmp_path):
 def test_help_of_every_command_teaches(name, capsys):
     cli.app([name, "--help"], result_action="return_value")
     assert len(capsys.readouterr().out.splitlines()) > 8
+
+
+def test_table_of_the_run_file_describes_the_spectra(tmp_path):
+    """From [input.table] to the problem: vacuum wavelengths, widths, velocities, no fit."""
+    wave = np.arange(4000.0, 6000.0, 0.9)
+    np.savez(tmp_path / "stars.npz", w=wave, f=np.ones((2, wave.size)), rv=[10.0, np.nan])
+    told = {"wave": "w", "flux": "f", "air": True, "fwhm": 2.5, "vrad": "rv"}
+    setup = pipeline.open_run(
+        settings(tmp_path, tmp_path,
+                 input={"survey": "table", "spectra": ["stars.npz"], "table": told})
+    )  # fmt: skip
+    assert setup.raw.arms[0].wave[0] == pytest.approx(4001.13, abs=0.01)
+    assert setup.raw.warn.tolist() == [WARN.NO_ERRORS, WARN.NO_ERRORS | WARN.BAD_RV]
+    assert setup.problem.lsf_sd == 0.05

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_ddp import config
+from bayes_ddp.about.arrays import describe_arrays, holds_spectra
 from bayes_ddp.about.models import describe_model
 from bayes_ddp.catalog import read_catalogue
 from bayes_ddp.emulator.card import find_model, known_models
@@ -21,7 +22,8 @@ from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.labels import LABELS
 from bayes_ddp.spectra.desi import read_desi
 from bayes_ddp.spectra.files import FitsFile, check_file, open_fits
-from bayes_ddp.spectra.lamost import read_lamost
+from bayes_ddp.spectra.lamost import is_lamost, read_lamost
+from bayes_ddp.spectra.sdss import is_sdss, read_sdss
 from bayes_ddp.spectra.select import arm_snr
 from bayes_ddp.spectra.spectrum import RawSpectra
 
@@ -31,7 +33,8 @@ Told = tuple[dict[str, Any], list[str]]
 """Figures of one thing and the lines that show them."""
 
 _KINDS = (
-    "a DESI coadd, redrock file or RVS catalogue, a LAMOST spectrum, a catalogue of ours, a run "
+    "a DESI coadd, redrock file or RVS catalogue, a LAMOST or SDSS spectrum, a table or arrays "
+    "with wavelengths and fluxes (ECSV, FITS, npz), a catalogue of ours, a run "
     "file, a folder of draws or of a run's output, a model's folder or name"
 )
 _PROVENANCE = (
@@ -83,6 +86,8 @@ def _file(path: Path) -> Told:
         return _run(path)
     if path.suffix == ".nc":
         return _draws([path])
+    if path.suffix in (".npz", ".ecsv"):
+        return describe_arrays(path)
     with path.open("rb") as stream:
         is_fits = stream.read(9) == b"SIMPLE  ="
     if not is_fits:
@@ -109,8 +114,12 @@ def _content(path: Path, file: FitsFile) -> Told:
         return _velocities("redrock file", file.table("REDSHIFTS"))
     if "RVTAB" in file:
         return _velocities("RVS catalogue", file.table("RVTAB"))
-    if {"COEFF0", "CLASS"} <= set(file.header(0)):
+    if is_lamost(file):
         return _spectra("LAMOST spectrum", read_lamost([path]))
+    if is_sdss(file):
+        return _spectra("SDSS spectrum", read_sdss([path]))
+    if holds_spectra(path):
+        return describe_arrays(path)
     raise ValueError(
         f"{path} is a FITS file with the extensions {[n for n in file.names if n]}, which is none "
         f"of what info describes. Give {_KINDS}."

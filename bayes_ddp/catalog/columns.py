@@ -42,6 +42,7 @@ COLUMNS = (
     Column("TARGETID", "", "i8", "meta.id;meta.main", "DESI target identifier", "input"),
     Column("OBSID", "", "i8", "meta.id;meta.main", "LAMOST observation, -1 if unknown", "input"),
     Column("SPECID", "", "U", "meta.id", "identifier of the spectrum; its draws have it", "input"),
+    Column("NAME", "", "U", "meta.id;meta.main", "name of the star in its table", "input"),
     Column("SURVEY", "", "U", "meta.id", "part of the survey", "input"),
     Column("PROGRAM", "", "U", "meta.id", "program of the survey", "input"),
     Column("HEALPIX", "", "i8", "pos.healpix", "HEALPix pixel of the file", "input"),

@@ -124,7 +124,8 @@ def gaussian_taps(shape: Geometry, rest: Array, sigma: Array) -> tuple[Array, Ar
 
     rest, sigma : [point] Å. Weights sum to one.
     """
-    place = (rest - shape.first) / shape.step
+    # pixels beyond the model are not fitted, but far from every tap their weights would be 0 / 0
+    place = jnp.clip((rest - shape.first) / shape.step, 0.0, shape.model_pixels - 1.0)
     first = jnp.round(place).astype(jnp.int32) - shape.taps // 2
     first = jnp.clip(first, 0, shape.model_pixels - shape.taps)
     offset = (first - place)[:, None] + jnp.arange(shape.taps)

@@ -11,14 +11,21 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
-from bayes_ddp.inference.forward import Geometry, StarData, geometry, star_data, taps_needed
+from bayes_ddp.inference.forward import (
+    Geometry,
+    StarData,
+    geometry,
+    render,
+    star_data,
+    taps_needed,
+)
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.inference.start import Templates, make_templates
 from bayes_ddp.spectra.spectrum import Spectrum
 
-__all__ = ["Nuisance", "Problem", "load_stars", "make_problem", "require_float64"]
+__all__ = ["Nuisance", "Problem", "load_stars", "make_problem", "model_flux", "require_float64"]
 
-_LSF_SD = {"desi": 0.03, "lamost": 0.10}
+_LSF_SD = {"desi": 0.03, "lamost": 0.10, "sdss": 0.05, "table": 0.05}
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -27,7 +34,8 @@ class Nuisance:
 
     velocity : fit a residual velocity with the catalogue's error as its prior.
     lsf : prior sd of a factor on the LSF width of each arm; 0 switches it off; without a value
-        0.03 for DESI, which measures its LSF, and 0.10 for LAMOST, which does not.
+        0.03 for DESI and 0.05 for SDSS, which measure their LSF, 0.10 for LAMOST, which does not,
+        and 0.05 for tables.
     mismatch : add the model's mismatch spectrum (from real stars) to the error.
     """
 
@@ -37,7 +45,7 @@ class Nuisance:
 
     def lsf_sd(self, survey: str) -> float:
         """Prior sd of the LSF factors for one survey."""
-        return _LSF_SD.get(survey, 0.05) if self.lsf is None else self.lsf
+        return _LSF_SD[survey] if self.lsf is None else self.lsf
 
 
 class Problem(eqx.Module):
@@ -140,6 +148,22 @@ def make_problem(
         velocity=nuisance.velocity,
         lsf_sd=nuisance.lsf_sd(spectrum.survey),
     )
+
+
+@eqx.filter_jit
+def model_flux(
+    problem: Problem, stars: StarData, labels: Array, nuisance: tuple[Array, Array]
+) -> Array:
+    """[star pixel] normalised models of a batch.
+
+    labels : [star label]. nuisance : velocity beyond vrad [star], km/s; LSF factors [star arm].
+    """
+
+    def one(star: StarData, labels: Array, velocity: Array, width: Array) -> Array:
+        rows = problem.emulator(labels)[None]
+        return render(problem.shape, star, rows, (velocity, width))[0]
+
+    return jax.vmap(one)(stars, labels, *nuisance)
 
 
 @eqx.filter_jit

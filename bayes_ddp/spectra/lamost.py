@@ -1,17 +1,25 @@
-"""LAMOST low-resolution image files (DR1 to DR7 style: one star a file) to ``RawSpectra``.
+"""LAMOST low-resolution files, one star each, of any data release to ``RawSpectra``.
 
-Row 0 of the image is flux, row 1 its inverse variance; wavelengths are
-``10**(COEFF0 + COEFF1 * i)``, vacuum and heliocentric (row 2 is a sub-continuum spectrum, not the
-wavelength). Pixels with a bit in the or-mask (row 4) are masked: in the DR1 files at hand these
-are 0.4 % of all pixels, and every one of them has ``ivar = 0`` already, so nothing is lost by it.
+Two layouts. Up to release 7 the primary HDU is an image: row 0 flux, row 1 its inverse variance,
+row 3 the and-mask; wavelengths are ``10**(COEFF0 + COEFF1 * i)`` (row 2 is a sub-continuum
+spectrum, not the wavelength). From release 8 on an extension COADD holds a table of one row, with
+the columns FLUX, IVAR, WAVELENGTH, ANDMASK, ORMASK and NORMALIZATION. Cards stand in the primary
+header of both; wavelengths are vacuum and heliocentric.
+
+The and-mask rejects pixels, not the or-mask: a pixel that was bad in one of several exposures is
+left out of that exposure by the survey's co-addition, which lowers its ``ivar``, and masking it as
+well would throw the good exposures away. In the 176 files of DR1 at hand the choice is idle: 2616
+and 2648 of 687,104 pixels have a bit set, and all of them have ``ivar = 0`` already.
 
 A spectrum is cut into the two arms it was merged from, within 5700-5980 Å, which is masked (see
 ``masks``), because their resolutions differ. The survey's velocities are 4-6 km/s too small
 (Tian et al. 2015; Schönrich & Aumer 2017); that is left to the residual velocity of the fit.
+
+Sources: the files themselves, and the data production descriptions of the releases (lamost.org).
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +27,19 @@ from typing import Any
 import numpy as np
 
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.files import BadFileError, check_file, clean_pixels, open_fits
-from bayes_ddp.spectra.masks import LIGHT_SPEED, MAX_VRAD, redshift_velocity
-from bayes_ddp.spectra.spectrum import RawArm, RawSpectra
+from bayes_ddp.spectra.files import (
+    BadFileError,
+    FitsFile,
+    check_file,
+    clean_pixels,
+    open_fits,
+)
+from bayes_ddp.spectra.loggrid import LogGrid, believed, first_pixel, numbers
+from bayes_ddp.spectra.spectrum import RawSpectra
 
-__all__ = ["read_lamost"]
+__all__ = ["is_lamost", "read_lamost"]
 
-STEP = 1e-4  # of log10 wavelength
-FIRST, CUT, LAST = 35_670, 37_664, 39_600  # log10(wave) / STEP: 3690, 5840 and 9120 Å
+GRID = LogGrid(first=35_670, cut=37_664, last=39_600)  # 3690, 5840 and 9120 Å
 FWHM = {"B": 2.8, "R": 4.5}
 """Gaussian LSF, Å, from G dwarfs of DR1 against physical spectra; fibres differ by 10 %."""
 
@@ -34,7 +47,9 @@ VRAD_FLOOR = 5.0
 """km/s, added in quadrature to the error of the header's redshift."""
 
 _NUMBERS = ("COEFF0", "COEFF1", "Z", "Z_ERR", "RA", "DEC", "OBSID", "SPID", "FIBERID")
-_SNR = ("SN_U", "SN_G", "SN_R", "SN_I", "SN_Z")
+_BANDS = "UGRIZ"
+_SNR = (*(f"SN_{b}" for b in _BANDS), *(f"SNR{b}" for b in _BANDS))  # the later releases' names
+_GAIA = "GAIA_SOURCE_ID"
 
 
 def read_lamost(
@@ -47,7 +62,7 @@ def read_lamost(
     Parameters
     ----------
     spectra
-        spec-*.fits files.
+        spec-*.fits files; releases may be mixed.
     catalog
         Optional CSV table with the columns ``filename`` and ``obsid``: DR1 headers lack OBSID.
     redshifts
@@ -64,27 +79,31 @@ def read_lamost(
     headers = [star.header for star in stars]
     flux = np.stack([star.flux for star in stars])
     ivar = np.stack([star.ivar for star in stars])
-    warn = _pixel_warnings(ivar) | np.array([star.warn for star in stars])
-    redshift = _floats(headers, "Z")
-    vrad = redshift_velocity(redshift)
-    error = np.hypot(LIGHT_SPEED * _floats(headers, "Z_ERR"), VRAD_FLOOR)
-    believable = (np.abs(vrad) <= MAX_VRAD) & np.isfinite(error)
-    warn |= np.where(believable, 0, int(WARN.BAD_RV))
+    vrad, vrad_err, warn = believed(numbers(headers, "Z"), numbers(headers, "Z_ERR"), VRAD_FLOOR)
+    edge = GRID.cut - GRID.first
+    fwhm = np.where(np.arange(flux.shape[1]) < edge, FWHM["B"], FWHM["R"])
     return RawSpectra(
         survey="lamost",
-        arms=(_arm("B", flux, ivar), _arm("R", flux, ivar)),
-        vrad=np.where(believable, vrad, np.nan),
-        vrad_err=np.where(believable, error, np.nan),
+        arms=GRID.arms(flux, ivar, np.broadcast_to(fwhm, flux.shape)),
+        vrad=vrad,
+        vrad_err=vrad_err,
         ebv=np.full(len(stars), np.nan),
-        warn=warn,
+        warn=warn | GRID.warnings(ivar) | np.array([star.warn for star in stars]),
         key=("SPECID",),
         columns=_columns(spectra, headers, known),
     )
 
 
+def is_lamost(file: FitsFile) -> bool:
+    """Whether a file has the marks of one of the two layouts."""
+    header = file.header(0)
+    image = {"COEFF0", "CLASS"} <= set(header)
+    return image or ("COADD" in file and {"CLASS", "LMJD"} <= set(header))
+
+
 @dataclass(frozen=True)
 class _Star:
-    flux: np.ndarray  # on the whole grid, FIRST to LAST
+    flux: np.ndarray  # on the whole grid
     ivar: np.ndarray
     warn: int
     header: dict[str, Any]
@@ -93,78 +112,86 @@ class _Star:
 def _read_star(path: Path) -> _Star:
     with open_fits(path) as file:
         header = file.header(0)
-        missing = [key for key in ("COEFF0", "COEFF1", "CLASS", "Z") if key not in header]
-        if missing or header.get("NAXIS") != 2 or header["NAXIS2"] < 5:
-            raise BadFileError(
-                f"{path}: the primary HDU is no LAMOST image (missing {missing or 'five rows'}). "
-                "Give spec-*.fits files of low-resolution data release 1 to 7."
-            )
-        image = file.image(0)
+        part = _coadd if "COADD" in file else _image
+        log_wave, flux, ivar, masked = part(path, file, header)
     wrong = [k for k in (*_NUMBERS, *_SNR) if not isinstance(header.get(k, 0), int | float)]
     if wrong:
         raise BadFileError(
             f"{path}: {wrong} are no numbers in its header. The file is damaged: fetch it again."
         )
-    start = float(header["COEFF0"]) / STEP
-    first = round(start)
-    if abs(float(header["COEFF1"]) - STEP) > 1e-9 or abs(start - first) > 0.01:
-        raise BadFileError(
-            f"{path}: COEFF0 = {header['COEFF0']}, COEFF1 = {header['COEFF1']} is off the "
-            f"survey's grid (COEFF1 = {STEP}, COEFF0 a multiple of it). Give the file as released."
-        )
-    flux, ivar, mended = clean_pixels(image[:1], image[1:2], image[4:5] != 0)
+    start = first_pixel(path, log_wave)
+    flux, ivar, mended = clean_pixels(flux[None], ivar[None], masked[None])
     warn = int(WARN.NONFINITE_INPUT) if mended[0] else 0
     if str(header["CLASS"]).strip() != "STAR":
         warn |= int(WARN.NOT_STAR)
-    return _Star(_place(flux[0], first), _place(ivar[0], first), warn, header)
+    return _Star(GRID.place(flux[0], start), GRID.place(ivar[0], start), warn, header)
 
 
-def _place(values: np.ndarray, first: int) -> np.ndarray:
-    """The values on the whole grid, 0 where the file has none."""
-    grid = np.zeros(LAST - FIRST, np.float32)
-    low, high = max(first, FIRST), min(first + values.size, LAST)
-    if low < high:
-        grid[low - FIRST : high - FIRST] = values[low - first : high - first]
-    return grid
+def _image(path: Path, file: FitsFile, header: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+    """(log10 wavelength, flux, ivar, masked), each [pixel], of a file of release 1 to 7."""
+    missing = [key for key in ("COEFF0", "COEFF1", "CLASS", "Z") if key not in header]
+    if missing or header.get("NAXIS") != 2 or header["NAXIS2"] < 5:
+        raise BadFileError(
+            f"{path} is no LAMOST spectrum: no COADD table, and no LAMOST image in the primary "
+            f"HDU (missing {missing or 'five rows'}). Give spec-*.fits files of the "
+            "low-resolution survey."
+        )
+    image = file.image(0)
+    try:
+        log_wave = float(header["COEFF0"]) + float(header["COEFF1"]) * np.arange(image.shape[1])
+    except (TypeError, ValueError):
+        raise BadFileError(
+            f"{path}: COEFF0 = {header['COEFF0']!r}, COEFF1 = {header['COEFF1']!r} are no "
+            "numbers. The file is damaged: fetch it again."
+        ) from None
+    return log_wave, image[0], image[1], image[3] != 0
 
 
-def _arm(name: str, flux: np.ndarray, ivar: np.ndarray) -> RawArm:
-    low, high = (FIRST, CUT) if name == "B" else (CUT, LAST)
-    part = slice(low - FIRST, high - FIRST)
-    wave = 10 ** (STEP * np.arange(low, high))
-    width = np.full(flux[:, part].shape, FWHM[name])
-    return RawArm(name, wave, flux[:, part].copy(), ivar[:, part].copy(), width)
-
-
-def _pixel_warnings(ivar: np.ndarray) -> np.ndarray:
-    blue = np.any(ivar[:, : CUT - FIRST] > 0, axis=1)
-    red = np.any(ivar[:, CUT - FIRST :] > 0, axis=1)
-    missing = np.where(blue != red, int(WARN.MISSING_ARM), 0)
-    return missing | np.where(~blue & ~red, int(WARN.NODATA), 0)
-
-
-def _floats(headers: list[dict[str, Any]], key: str, unknown: float = -9999.0) -> np.ndarray:
-    """[star], values of a header card; NaN where it is missing or says 'unknown'."""
-    values = np.array([float(h[key]) if h.get(key) is not None else np.nan for h in headers])
-    return np.where(values == unknown, np.nan, values)
+def _coadd(path: Path, file: FitsFile, header: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+    """(log10 wavelength, flux, ivar, masked), each [pixel], of a file of release 8 or later."""
+    table = {name.upper(): values for name, values in file.table("COADD").items()}
+    names = ("WAVELENGTH", "FLUX", "IVAR", "ANDMASK")
+    missing = [n for n in names if n not in table] + [k for k in ("CLASS", "Z") if k not in header]
+    if missing:
+        raise BadFileError(
+            f"{path}, HDU COADD: {missing} are in neither its columns nor the primary header. "
+            "Give spec-*.fits files of LAMOST's low-resolution survey; SDSS is survey 'sdss'."
+        )
+    wave, *rest = (np.asarray(table[name]).reshape(-1) for name in names)
+    if len(table["FLUX"]) != 1 or len({wave.size, *(values.size for values in rest)}) > 1:
+        raise BadFileError(
+            f"{path}, HDU COADD: {len(table['FLUX'])} rows with {[v.size for v in (wave, *rest)]} "
+            f"values in {list(names)}, where one row with equally many is due. Fetch it again."
+        )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log10(wave.astype(float)), rest[0], rest[1], rest[2] != 0
 
 
 def _columns(
     spectra: Sequence[Path], headers: list[dict[str, Any]], known: dict[str, int]
 ) -> dict[str, np.ndarray]:
     names = [Path(path).name for path in spectra]
-    return {
+    columns = {
         "OBSID": np.array(
             [int(h.get("OBSID", known.get(n, -1))) for h, n in zip(headers, names, strict=True)]
         ),
         "SPECID": np.array([_identifier(h, n) for h, n in zip(headers, names, strict=True)]),
-        "TARGET_RA": _floats(headers, "RA"),
-        "TARGET_DEC": _floats(headers, "DEC"),
+        "TARGET_RA": numbers(headers, "RA"),
+        "TARGET_DEC": numbers(headers, "DEC"),
         "SPECTYPE": np.array([str(h["CLASS"]).strip() for h in headers]),
         "SUBCLASS": np.array([str(h.get("SUBCLASS", "")).strip() for h in headers]),
-        **{key: _floats(headers, key) for key in _SNR},
+        **{f"SN_{b}": numbers(headers, f"SN_{b}", f"SNR{b}") for b in _BANDS},
         "SRCFILE": np.array(names),
     }
+    if any(_GAIA in header for header in headers):
+        columns[_GAIA] = np.array([_whole(header.get(_GAIA)) for header in headers])
+    return columns
+
+
+def _whole(value: Any) -> int:
+    """The integer that a card holds as a number or as text; -1 for anything else."""
+    text = str(value).strip()
+    return int(text) if text.isdigit() else -1
 
 
 def _identifier(header: dict[str, Any], name: str) -> str:

@@ -40,7 +40,7 @@ BALMER = (6564.6, 4862.7, 4341.7, 4102.9)
 BALMER_HALF_WIDTH = 15.0
 """Å about each Balmer line that have no weight in the pseudo-continuum."""
 
-EDGE_PIXELS = {"desi": 5, "lamost": 0}
+EDGE_PIXELS = {"desi": 5, "lamost": 0, "sdss": 0, "table": 0}
 """Pixels at either end of each arm that are not fitted; the caller knows where arms end."""
 
 REDDENED = 0.1

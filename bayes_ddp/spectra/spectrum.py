@@ -92,6 +92,11 @@ class RawSpectra:
             columns={name: values[rows] for name, values in self.columns.items()},
         )
 
+    def with_ivar(self, ivars: Sequence[np.ndarray]) -> "RawSpectra":
+        """The same spectra with other inverse variances, an array for each arm."""
+        arms = zip(self.arms, ivars, strict=True)
+        return replace(self, arms=tuple(replace(arm, ivar=ivar) for arm, ivar in arms))
+
     def identifiers(self) -> list[str]:
         """One string per star made of its key columns, e.g. ``39633345|sv1|bright|27247``."""
         parts = [self.columns[name] for name in self.key]

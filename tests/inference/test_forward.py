@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_ddp.inference.forward import taps_needed
+from bayes_ddp.inference.forward import gaussian_taps, taps_needed
 from bayes_ddp.inference.problem import load_stars, make_problem
 from bayes_ddp.spectra.masks import LIGHT_SPEED
 from bayes_ddp.spectra.spectrum import Spectrum
@@ -163,3 +164,10 @@ def test_emulator_error_adds_to_the_noise(
     assert (error > 0.9 * np.min(survey.emulator.error) ** 2).all()
     assert (error < 1.1 * np.max(survey.emulator.error) ** 2).all()
     np.testing.assert_allclose(1 / np.asarray(usual.precision[0], float), 1e-4 + error, rtol=1e-5)
+
+
+def test_pixels_far_beyond_the_model_have_finite_taps(survey: Any) -> None:
+    """Data may begin hundreds of Å before the model; a NaN there would spoil the whole star."""
+    rest = jnp.array([3500.0, 4759.0, 5000.0, 6800.0, 9800.0])
+    _, weights, _ = gaussian_taps(survey.problem.shape, rest, jnp.full(5, 0.6))
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""The LAMOST reader on real DR1 spectra."""
+"""The LAMOST reader on real DR1 spectra, and on the same ones in the layout of later releases."""
 
 from pathlib import Path
 
@@ -106,15 +106,77 @@ def test_galaxies_and_unknown_redshifts_are_flagged(files: list[Path], tmp_path:
     assert raw.columns["OBSID"].tolist() == [77, -1]
 
 
-def test_pixels_of_the_or_mask_are_masked(files: list[Path], tmp_path: Path) -> None:
+def test_pixels_bad_in_every_exposure_are_masked(files: list[Path], tmp_path: Path) -> None:
+    """Those of the and-mask (row 3); the or-mask alone (row 4) takes nothing away."""
     path = tmp_path / "spec-a.fits"
     with fits.open(files[0]) as hdus:
-        hdus[0].data[4, 1000:1010] = 4
+        hdus[0].data[3, 1000:1010] = 4
+        hdus[0].data[4, 1000:1030] = 4
         hdus.writeto(path)
     whole, cut = read_lamost([files[0]]).arms[0], read_lamost([path]).arms[0]
     lost = np.flatnonzero((whole.ivar != cut.ivar)[0])
     assert lost.tolist() == list(range(1012, 1022))
     assert not cut.ivar[0, lost].any()
+
+
+def test_both_masks_of_real_files_lie_where_ivar_is_zero(files: list[Path]) -> None:
+    for path in files:
+        _, ivar, _, everywhere, anywhere = fits.getdata(path, 0)
+        assert not ivar[(everywhere != 0) | (anywhere != 0)].any()
+
+
+def _later(source: Path, path: Path, names: str = "upper", gaia: str = "") -> Path:
+    """The spectrum of a DR1 file in the layout of release 8: a table of one row in COADD."""
+    with fits.open(source) as hdus:
+        header, image = hdus[0].header.copy(), hdus[0].data
+    wave = 10 ** (header["COEFF0"] + header["COEFF1"] * np.arange(image.shape[1]))
+    columns = {
+        "FLUX": image[0], "IVAR": image[1], "WAVELENGTH": wave.astype("f4"),
+        "ANDMASK": image[3], "ORMASK": image[4], "NORMALIZATION": image[2],
+    }  # fmt: skip
+    for key in ("COEFF0", "COEFF1", "NAXIS1", "NAXIS2"):
+        header.remove(key)
+    for band in "UGRIZ":
+        header.rename_keyword(f"SN_{band}", f"SNR{band}")
+    header["OBSID"] = 101005
+    header["HIERARCH GAIA_SOURCE_ID"] = gaia
+    form = f"{wave.size}E"
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column(getattr(str, names)(n), form, array=v[None]) for n, v in columns.items()],
+        name="COADD",
+    )
+    fits.HDUList([fits.PrimaryHDU(header=header), table]).writeto(path, checksum=True)
+    return path
+
+
+@pytest.mark.parametrize("names", ["upper", "lower"])
+def test_later_layout_gives_the_same_spectrum(
+    files: list[Path], raw: RawSpectra, tmp_path: Path, names: str
+) -> None:
+    moved = read_lamost([_later(files[7], tmp_path / "spec-a.fits", names, gaia="42")])
+    old = raw.take(np.array([7]))
+    for new, arm in zip(moved.arms, old.arms, strict=True):
+        for name in ("wave", "flux", "ivar", "fwhm"):
+            np.testing.assert_array_equal(getattr(new, name), getattr(arm, name))
+    assert moved.vrad == old.vrad and moved.vrad_err == old.vrad_err
+    assert moved.identifiers() == old.identifiers()
+    assert moved.columns["OBSID"] == 101005 and moved.columns["GAIA_SOURCE_ID"] == 42
+    assert moved.columns["SN_G"] == old.columns["SN_G"]
+
+
+def test_later_layout_off_the_grid_or_without_columns_is_an_error(
+    files: list[Path], tmp_path: Path
+) -> None:
+    path = _later(files[0], tmp_path / "spec-a.fits")
+    with fits.open(path) as hdus:
+        hdus["COADD"].data["WAVELENGTH"][0, 12] *= 1.0001
+        hdus.writeto(tmp_path / "spec-b.fits", checksum=True)
+        hdus["COADD"].columns["ANDMASK"].name = "MASK"
+        hdus.writeto(tmp_path / "spec-c.fits", checksum=True)
+    with pytest.raises(BadFileError, match=r"spec-b.fits: pixel 12 .* off the survey's grid"):
+        read_lamost([tmp_path / "spec-b.fits"])
+    with pytest.raises(BadFileError, match=r"COADD: \['ANDMASK'\]"):
+        read_lamost([tmp_path / "spec-c.fits"])
 
 
 def test_damaged_or_foreign_files_are_errors(

@@ -1,0 +1,108 @@
+"""Spectra on the grid that SDSS and LAMOST share: pixels of 1e-4 in log10 of the wavelength.
+
+Files of these surveys begin and end where their light does, but all their pixels lie on multiples
+of one step. So every star of a run can be put on one stretch of that grid, pixel by pixel, and
+nothing is resampled. A file that is off the grid is an error.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayes_ddp.flags import WARN
+from bayes_ddp.spectra.files import BadFileError
+from bayes_ddp.spectra.masks import LIGHT_SPEED, MAX_VRAD, redshift_velocity
+from bayes_ddp.spectra.spectrum import RawArm
+
+__all__ = ["STEP", "LogGrid", "believed", "first_pixel", "numbers"]
+
+STEP = 1e-4
+"""Of log10 wavelength, one pixel."""
+
+_TOLERANCE = 0.01
+"""Pixels that a wavelength may be off the grid: wavelengths come in float32."""
+
+
+@dataclass(frozen=True)
+class LogGrid:
+    """One stretch of the grid, cut into a blue and a red arm, each with an LSF of its own.
+
+    first, cut, last : log10(wave / Å) / STEP; ``last`` is past the end.
+    """
+
+    first: int
+    cut: int
+    last: int
+
+    def place(self, values: np.ndarray, start: int) -> np.ndarray:
+        """[grid pixel] float32 of values [pixel] that begin at pixel ``start``; 0 elsewhere."""
+        grid = np.zeros(self.last - self.first, np.float32)
+        low, high = max(start, self.first), min(start + values.size, self.last)
+        if low < high:
+            grid[low - self.first : high - self.first] = values[low - start : high - start]
+        return grid
+
+    def wave(self) -> np.ndarray:
+        """[grid pixel], Å."""
+        return 10 ** (STEP * np.arange(self.first, self.last))
+
+    def arms(self, flux: np.ndarray, ivar: np.ndarray, fwhm: np.ndarray) -> tuple[RawArm, ...]:
+        """Arms B and R of flux, ivar and fwhm [star grid pixel]."""
+        edge = self.cut - self.first
+        return tuple(
+            RawArm(name, self.wave()[part], flux[:, part], ivar[:, part], fwhm[:, part])
+            for name, part in (("B", slice(None, edge)), ("R", slice(edge, None)))
+        )
+
+    def warnings(self, ivar: np.ndarray) -> np.ndarray:
+        """[star] int64, NODATA or MISSING_ARM where ivar [star grid pixel] says so."""
+        edge = self.cut - self.first
+        blue, red = np.any(ivar[:, :edge] > 0, axis=1), np.any(ivar[:, edge:] > 0, axis=1)
+        missing = np.where(blue != red, int(WARN.MISSING_ARM), 0)
+        return missing | np.where(~blue & ~red, int(WARN.NODATA), 0)
+
+
+def first_pixel(path: Path, log_wave: np.ndarray) -> int:
+    """The grid pixel at which a file begins.
+
+    log_wave : [pixel], log10 of Å. Raises BadFileError naming the first pixel off the grid.
+    """
+    place = np.asarray(log_wave, float) / STEP
+    start = round(float(place[0])) if place.size and np.isfinite(place[0]) else 0
+    off = ~(np.abs(place - start - np.arange(place.size)) <= _TOLERANCE)
+    if not place.size or off.any():
+        at = int(np.argmax(off)) if place.size else 0
+        value = place[at] * STEP if place.size else np.nan
+        raise BadFileError(
+            f"{path}: pixel {at} has log10(wavelength) = {value:.6f}, off the survey's grid "
+            f"(multiples of {STEP}, one a pixel). Give the file as released."
+        )
+    return start
+
+
+def believed(
+    redshift: np.ndarray, error: np.ndarray, floor: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(vrad, its error, [star] WARN bits) of redshifts; NaN and BAD_RV where none is believable.
+
+    redshift, error : [star], NaN where unknown. floor : km/s, added in quadrature to the error.
+    """
+    vrad = redshift_velocity(redshift)
+    sd = np.hypot(LIGHT_SPEED * error, floor)
+    good = (np.abs(vrad) <= MAX_VRAD) & np.isfinite(sd)
+    warn = np.where(good, 0, int(WARN.BAD_RV))
+    return np.where(good, vrad, np.nan), np.where(good, sd, np.nan), warn
+
+
+def numbers(
+    rows: Sequence[Mapping[str, Any]], *names: str, unknown: float = -9999.0
+) -> np.ndarray:
+    """[row] float64 of the first of ``names`` that a row has; NaN where missing or unknown."""
+    values = np.full(len(rows), np.nan)
+    for i, row in enumerate(rows):
+        found = next((row[name] for name in names if row.get(name) is not None), np.nan)
+        values[i] = float(found)
+    return np.where(values == unknown, np.nan, values)

@@ -1,0 +1,181 @@
+"""SDSS, SEGUE, BOSS and eBOSS files spec-PLATE-MJD-FIBER.fits to ``RawSpectra``.
+
+HDU 1 is a table with a row per pixel: flux (1e-17 erg/s/cm2/Å), loglam, ivar, and_mask, or_mask,
+wdisp, sky, model. HDU 2 holds one row about the object (spAll for BOSS, specObj before): CLASS,
+SUBCLASS, Z, Z_ERR, ZWARNING, ELODIE_Z, plate, night, fibre, position. Wavelengths are vacuum and
+heliocentric. "Lite" files have the same first HDUs.
+
+``wdisp`` is the sigma of the line-spread function in pixels of 1e-4 dex, from the arc lines, so
+that the width along wavelength is known; a pixel without it is masked. What is left to fit is one
+factor for each spectrograph arm: spectra are cut at 6000 Å, in the middle of the stretch where
+the dichroic shares the light (5900-6150 Å in SDSS, 5650-6350 Å in BOSS).
+
+Of the and-mask only bits that reject a pixel count; others, such as a bright neighbour on the
+detector, describe the whole fibre. The velocity is that of the ELODIE templates where it is
+valid, else the pipeline's redshift; 5 km/s are added in quadrature, as stars observed twice by
+SEGUE scatter by about 4 km/s (Yanny et al. 2009).
+
+Source: data model "spec" of SDSS (data.sdss.org), Bolton et al. (2012).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayes_ddp.flags import WARN
+from bayes_ddp.spectra.files import BadFileError, FitsFile, clean_pixels, open_fits
+from bayes_ddp.spectra.loggrid import STEP, LogGrid, believed, first_pixel, numbers
+from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA
+from bayes_ddp.spectra.spectrum import RawSpectra
+
+__all__ = ["is_sdss", "read_sdss"]
+
+GRID = LogGrid(first=35_500, cut=37_782, last=40_200)  # 3548, 6000 and 10471 Å
+VRAD_FLOOR = 5.0
+"""km/s, added in quadrature to the error of the redshift."""
+
+_REJECTED = sum(1 << bit for bit in (18, 22, 23, 24, 25))
+"""FULLREJECT, NOSKY, BRIGHTSKY, NODATA, COMBINEREJ of the survey's SPPIXMASK."""
+_NO_OBJECT = (1 << 0) | (1 << 7) | (1 << 9)
+"""SKY, UNPLUGGED, NODATA of the survey's ZWARNING."""
+
+_PIXELS = ("FLUX", "LOGLAM", "IVAR", "AND_MASK", "WDISP")
+_IDENTIFIERS = ("PLATE", "MJD", "FIBERID")
+_NEEDED = (*_IDENTIFIERS, "CLASS", "Z", "Z_ERR")
+_KEPT = (*_NEEDED, "SUBCLASS", "ZWARNING", "ELODIE_Z", "ELODIE_Z_ERR", "PLUG_RA", "PLUG_DEC",
+         "RA", "DEC", "SPECOBJID", "THING_ID", "SN_MEDIAN_ALL")  # fmt: skip
+
+
+def read_sdss(
+    spectra: Sequence[Path],
+    catalog: Path | None = None,
+    redshifts: Sequence[Path] | None = None,
+) -> RawSpectra:
+    """All stars of some SDSS or BOSS files, in the order of the files.
+
+    spectra : spec-PLATE-MJD-FIBER.fits files. catalog, redshifts : not for this survey.
+
+    Raises BadFileError for files that cannot be read or are on another grid.
+    """
+    if catalog is not None or redshifts:
+        raise BadFileError(
+            "SDSS files carry their redshift: leave the catalogue and the redshift files out."
+        )
+    if not spectra:
+        raise BadFileError("No spectrum file was given. Name at least one spec-*.fits.")
+    stars = [_read_star(Path(path)) for path in spectra]
+    rows = [star.row for star in stars]
+    flux = np.stack([star.flux for star in stars])
+    ivar = np.stack([star.ivar for star in stars])
+    vrad, vrad_err, warn = believed(*_redshift(rows), VRAD_FLOOR)
+    return RawSpectra(
+        survey="sdss",
+        arms=GRID.arms(flux, ivar, _filled(np.stack([star.fwhm for star in stars]))),
+        vrad=vrad,
+        vrad_err=vrad_err,
+        ebv=np.full(len(stars), np.nan),
+        warn=warn | GRID.warnings(ivar) | np.array([star.warn for star in stars]),
+        key=("SPECID",),
+        columns=_columns(spectra, rows),
+    )
+
+
+def is_sdss(file: FitsFile) -> bool:
+    """Whether a file has the marks of this format."""
+    if len(file.names) < 3:
+        return False
+    try:
+        return {"LOGLAM", "WDISP"} <= {name.upper() for name in file.table(1)}
+    except BadFileError:
+        return False
+
+
+@dataclass(frozen=True)
+class _Star:
+    flux: np.ndarray  # on the whole grid
+    ivar: np.ndarray
+    fwhm: np.ndarray  # Å, 0 where unknown
+    warn: int
+    row: dict[str, Any]
+
+
+def _read_star(path: Path) -> _Star:
+    with open_fits(path) as file:
+        if len(file.names) < 3:
+            raise BadFileError(
+                f"{path} has {len(file.names)} HDUs, and an SDSS spectrum has a table of pixels "
+                "in HDU 1 and one about the object in HDU 2. Give spec-PLATE-MJD-FIBER.fits files."
+            )
+        pixels = {name.upper(): values for name, values in file.table(1).items()}
+        about = {name.upper(): values for name, values in file.table(2).items()}
+    missing = [n for n in _PIXELS if n not in pixels] + [n for n in _NEEDED if n not in about]
+    if missing or len(about["Z"]) != 1:
+        raise BadFileError(
+            f"{path}: HDU 1 and 2 lack {missing or 'a single row about the object'}. Give "
+            "spec-PLATE-MJD-FIBER.fits files as SDSS releases them."
+        )
+    row = {name: about[name][0].item() for name in _KEPT if name in about}
+    flux, log_wave, ivar, mask, wdisp = (pixels[name] for name in _PIXELS)
+    start = first_pixel(path, log_wave)
+    width = np.asarray(wdisp, float)
+    known = np.isfinite(width) & (width > 0)
+    masked = ((np.asarray(mask, np.int64) & _REJECTED) != 0) | ~known
+    clean, weight, mended = clean_pixels(flux[None], ivar[None], masked[None])
+    step = 10 ** np.asarray(log_wave, float) * np.log(10) * STEP  # Å a pixel
+    fwhm = FWHM_PER_SIGMA * np.where(known, width, 0.0) * step
+    warn = int(WARN.NONFINITE_INPUT) if mended[0] else 0
+    if str(row["CLASS"]).strip() != "STAR":
+        warn |= int(WARN.NOT_STAR)
+    if int(row.get("ZWARNING", 0)) & _NO_OBJECT:
+        warn |= int(WARN.BADFIBER)
+    flux, ivar, fwhm = (GRID.place(values, start) for values in (clean[0], weight[0], fwhm))
+    return _Star(flux, ivar, fwhm, warn, row)
+
+
+def _redshift(rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """(redshift, error), [star]: ELODIE's where it was fitted, else the pipeline's, else NaN."""
+    error = numbers(rows, "ELODIE_Z_ERR")
+    elodie = np.where(error > 0, numbers(rows, "ELODIE_Z"), np.nan)
+    known = np.isfinite(elodie)
+    general = numbers(rows, "Z_ERR")
+    general = np.where(general > 0, general, np.nan)  # -1 and the like: the fit failed
+    return np.where(known, elodie, numbers(rows, "Z")), np.where(known, error, general)
+
+
+def _filled(fwhm: np.ndarray) -> np.ndarray:
+    """Widths [star pixel] with a width everywhere: masked pixels take it from their neighbours."""
+    result = np.empty_like(fwhm)
+    index = np.arange(fwhm.shape[1])
+    for star, row in enumerate(fwhm):
+        known = row > 0
+        # 2.5 Å stands where a star has no pixel at all; it is not fitted
+        result[star] = np.interp(index, index[known], row[known]) if known.any() else 2.5
+    return result
+
+
+def _columns(spectra: Sequence[Path], rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    names = [f"{int(r['PLATE'])}-{int(r['MJD'])}-{int(r['FIBERID']):04d}" for r in rows]
+    columns: dict[str, np.ndarray] = {
+        "SPECID": np.array(names),
+        **{name: np.array([int(row[name]) for row in rows]) for name in _IDENTIFIERS},
+        "TARGET_RA": numbers(rows, "PLUG_RA", "RA"),
+        "TARGET_DEC": numbers(rows, "PLUG_DEC", "DEC"),
+        "SPECTYPE": _texts(rows, "CLASS"),
+        "SUBCLASS": _texts(rows, "SUBCLASS"),
+        "ZWARNING": np.array([int(row.get("ZWARNING", 0)) for row in rows]),
+        "SRCFILE": np.array([Path(path).name for path in spectra]),
+    }
+    if any("SPECOBJID" in row for row in rows):  # a number or text, as the release has it
+        columns["SPECOBJID"] = _texts(rows, "SPECOBJID")
+    if any("THING_ID" in row for row in rows):
+        columns["THING_ID"] = np.array([int(row.get("THING_ID", -1)) for row in rows])
+    if any("SN_MEDIAN_ALL" in row for row in rows):
+        columns["SN_MEDIAN_ALL"] = numbers(rows, "SN_MEDIAN_ALL")
+    return columns
+
+
+def _texts(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    return np.array([str(row.get(name, "")).strip() for row in rows])
