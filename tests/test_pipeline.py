@@ -167,8 +167,8 @@ def test_galaxies_get_rows_without_labels(data, tmp_path, capsys):
 def test_galaxies_are_fitted_on_request_and_cry_out(data, tmp_path):
     """Their redshifts are beyond 1500 km/s, so they are fitted at rest.
 
-    The bright galaxy (S/N 6 per pixel) has POOR_CHI2. The other, of S/N 0.7, cannot: its labels
-    are hidden by LABEL_EDGE.
+    The bright galaxy (S/N 6 per pixel) has POOR_CHI2. The other, of S/N 0.7, is as good as noise,
+    and its errors say so.
     """
     folder = data / "desi_format"
     told = {
@@ -181,10 +181,9 @@ def test_galaxies_are_fitted_on_request_and_cry_out(data, tmp_path):
     warn = np.asarray(outcome.table["WARN"])
     assert (warn & int(WARN.NOT_STAR)).all() and (warn & int(WARN.BAD_RV)).all()
     assert ((warn & int(WARN.POOR_CHI2)) != 0).tolist() == [True, False]
-    assert ((warn & int(WARN.LABEL_EDGE)) != 0).tolist() == [False, True]
-    assert np.isfinite(np.asarray(outcome.table["TEFF"])).tolist() == [True, False]
     assert outcome.table["CHI2_RED"][0] > 10
-    assert pipeline.figures(setup, outcome)["fitted"] == 1
+    assert outcome.table["TEFF_ERR"][1] > 400 and outcome.table["FEH_ERR"][1] > 0.3
+    assert pipeline.figures(setup, outcome)["no_star_not_fitted"] == 0
 
 
 def test_only_spectra_above_minsn_are_fitted(finished, simulated, tmp_path):
@@ -201,7 +200,7 @@ def test_real_lamost_star_has_labels_near_the_survey_s(data, tmp_path, capsys, m
     """An F9 star of S/N 71 in g; the survey's own label is good to 150 K."""
     file = data / "lamost_dr1" / "spec-55862-B6212_sp06-003.fits"
     words = ["fit", "--survey", "lamost", "--spectra", str(file), "--emulator", "lamost-physics"]
-    words += ["--output", str(tmp_path / "out"), "--json", "--quiet"]
+    words += ["--output", str(tmp_path / "out"), "--json", "--quiet", "--sampler", "map"]
     cli.app(words, result_action="return_value")
     figures = json.loads(capsys.readouterr().out)
     assert figures["rows"] == 1 and figures["fitted"] == 1

@@ -13,6 +13,8 @@ from pathlib import Path
 import fitsio
 import pytest
 
+from bayes_ddp.demo import RUN
+
 
 def run(*command: str | Path, cwd: Path) -> str:
     """Standard output of a command that must succeed, started outside the clone's environment."""
@@ -79,6 +81,9 @@ def test_installed_command_describes_a_model_by_name(installed, tmp_path):
 
 
 def test_installed_command_fits_one_star(installed, tmp_path):
+    (tmp_path / "here").mkdir()
+    quick = RUN.replace('kind = "exact"', 'kind = "map"')
+    (tmp_path / "here" / "run.toml").write_text(quick)
     run(installed / "bayes-ddp", "demo", "here", "--stars", "1", "--quiet", cwd=tmp_path)
     (star,) = fitsio.read(str(tmp_path / "here" / "output" / "catalogue.fits"), ext=1)
     assert 3_500 < star["TEFF"] < 8_500

@@ -30,6 +30,9 @@ takes out the slope of star, dust and calibration, so that gaps do not turn it i
 MIN_PIXELS = 500
 """Fewer usable pixels than this constrain nothing; the star is not fitted."""
 
+_MOST_FLUX, _MOST_SNR = 1e4, 1e5
+"""Of a normalised pixel. What is beyond is no measurement of a star, and float32 would break."""
+
 _NODE_STEP = 4.0
 _SHAPE_ORDER = 4
 
@@ -152,7 +155,10 @@ def _normalise(
     level = np.where(fit, level, 1.0)
     variance = np.where(fit, 1 / np.where(arm.ivar > 0, arm.ivar, 1.0), 1.0) / level**2
     ivar = np.where(fit, 1 / (variance + floor.astype(float) ** 2), 0.0)
-    return np.where(fit, arm.flux / level, 0.0), ivar, np.where(fit, level, np.nan)
+    flux = np.where(fit, arm.flux / level, 0.0)
+    sane = (np.abs(flux) < _MOST_FLUX) & (ivar < _MOST_SNR**2)
+    level = np.where(fit & sane, level, np.nan)
+    return np.where(sane, flux, 0.0), np.where(sane, ivar, 0.0), level
 
 
 def prepare(raw: RawSpectra, *, physics: bool = True) -> tuple[Spectrum, np.ndarray]:

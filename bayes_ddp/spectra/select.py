@@ -18,7 +18,9 @@ def arm_snr(raw: RawSpectra) -> dict[str, np.ndarray]:
     """Arm -> [star] median flux / error per usable pixel; NaN where there is none."""
     result = {}
     for arm in raw.arms:
-        ratio = np.where(arm.ivar > 0, arm.flux * np.sqrt(arm.ivar), np.nan)
+        good = (arm.ivar > 0) & np.isfinite(arm.flux) & np.isfinite(arm.ivar)
+        sigma = 1 / np.sqrt(np.where(good, arm.ivar, 1.0).astype(float))
+        ratio = np.where(good, np.where(good, arm.flux, 0.0) / sigma, np.nan)
         known = np.isfinite(ratio).any(axis=1)
         values = np.full(len(raw), np.nan)
         values[known] = np.nanmedian(ratio[known], axis=1)
