@@ -504,3 +504,28 @@ def test_command_prints_the_table_or_one_object_and_draws(ours, tmp_path, capsys
     assert picture.read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(ValueError, match=r"ends in \.png"):
         app([*line, "--output", str(tmp_path / "a.pdf")], result_action="return_value")
+
+
+def test_labels_are_made_of_xh_on_another_scale_with_assumed_errors(tmp_path):
+    """[Mg/H] = [Fe/H] = 0 of Lodders: -0.06 and -0.04 on ours; [Mg/Fe] of one source only."""
+    rng = np.random.default_rng(3)
+    feh, mg = rng.normal(-0.4, 0.3, 40), rng.normal(0.1, 0.2, 40)
+    ours = Table({"NAME": np.arange(40).astype(str), "FEH": feh - 0.04, "MG_FE": mg - 0.02})
+    ours["FEH_ERR"], ours["MG_FE_ERR"] = 0.01, 0.01
+    ours.write(tmp_path / "ours.fits")
+    theirs = Table({"name": np.arange(40).astype(str), "fe_h_hyp": feh, "mg_h_hyp": mg + feh})
+    theirs["feh"] = 9.9  # another source's, replaced
+    theirs.write(tmp_path / "theirs.csv")
+    told = Choice(xh="{element}_H_hyp", scale="Lodders+2009", assume=("mg_fe=0.05", "feh = 0.1"))
+    rows = compare(tmp_path / "ours.fits", tmp_path / "theirs.csv", told).rows
+    assert [row.label for row in rows] == ["feh", "mg_fe"]
+    for row, error in zip(rows, (0.1, 0.05), strict=True):
+        assert abs(row.offset) < 1e-6 and row.number == 40
+        assert row.other_err == pytest.approx(error)
+    assert rows[1].reliability == pytest.approx(1 - 0.05**2 / np.var(mg), rel=0.1)
+
+
+@pytest.mark.parametrize("text", ["mg_fe", "mgfe=0.1", "teff=-3", "teff=x"])
+def test_assumed_error_that_means_nothing_is_refused(text):
+    with pytest.raises(ValueError, match="--assume"):
+        Choice(assume=(text,))

@@ -41,6 +41,13 @@ class Choice:
         Only rows of the catalogue whose WARN is 0.
     hdu
         Extension of a FITS file OTHER, such as RVTAB. Default: CATALOGUE, SPTAB, RVTAB, the first.
+    xh
+        How OTHER calls its columns of [X/H], such as {element}_h: [Fe/H] and [X/Fe] are made of
+        these and replace what else it has of them.
+    scale
+        Solar abundances of these [X/H]: Asplund+2009 or Lodders+2009. They are brought to ours.
+    assume
+        Errors of labels of OTHER where it has none, --assume teff=100 mg_fe=0.07.
 
     Raises ValueError for keys, edges or a radius that mean nothing.
     """
@@ -53,6 +60,9 @@ class Choice:
     teff: tuple[float, float] = (4000, 7500)
     clean: bool = False
     hdu: str | None = None
+    xh: str | None = None
+    scale: Literal["Asplund+2009", "Lodders+2009"] = "Asplund+2009"
+    assume: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.keys)) != len(self.keys) or len(self.keys) > 2:
@@ -63,6 +73,8 @@ class Choice:
         if not 0 < self.radius <= 60:
             raise ValueError(f"--radius {self.radius:g} arcsec must lie above 0 and up to 60.")
         self.bin_edges()
+        if self.assume:
+            self.assumed_errors()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -78,6 +90,23 @@ class Choice:
                 f"--edges of {sorted(unused)}, but --by is {self.by!r}. Name it there."
             )
         return {key: given.get(key, EDGES[key]) for key in self.keys}
+
+    def assumed_errors(self) -> dict[str, float]:
+        """Label -> error, in the label's unit, of ``assume``."""
+        from bayes_ddp.labels import label  # not above: it loads JAX, and --help must not
+
+        errors = {}
+        for text in self.assume:
+            name, _, number = text.partition("=")
+            try:
+                errors[label(name.strip()).name] = float(number)
+            except (KeyError, ValueError):
+                raise ValueError(
+                    f"--assume {text}: write it as teff=100 or mg_fe=0.07, one of our labels."
+                ) from None
+            if not 0 < errors[name.strip()] < math.inf:
+                raise ValueError(f"--assume {text}: an error is above 0.")
+        return errors
 
 
 def _parse(text: str) -> tuple[str, tuple[float, ...]]:

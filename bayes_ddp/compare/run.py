@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bayes_ddp.catalog import match_rows, read_columns
+from bayes_ddp.catalog import Content, match_rows, read_columns
 from bayes_ddp.compare.choice import Choice
 from bayes_ddp.compare.report import BinRow, ComparisonRow, ComparisonTable
 from bayes_ddp.compare.statistics import (
@@ -16,7 +16,9 @@ from bayes_ddp.compare.statistics import (
     slope,
     spread,
 )
-from bayes_ddp.compare.tables import Pairs, find_keys, make_pairs, select
+from bayes_ddp.compare.tables import Pairs, column_name, find_keys, make_pairs, select
+from bayes_ddp.labels import label
+from bayes_ddp.scales import labels_from_xh
 
 __all__ = ["bin_rows", "compare", "compare_label"]
 
@@ -46,6 +48,7 @@ def compare(catalogue: Path, other: Path, choice: Choice | None = None) -> Compa
             "identifiers (TARGETID, SOURCE_ID, OBSID, SPECID or the spectrum's file name) or "
             "positions (RA and DEC, deg) with a wider --radius."
         )
+    theirs = _with_labels(theirs, choice)
     ours = {name: values[match.ours] for name, values in ours.items()}
     theirs = {name: values[match.theirs] for name, values in theirs.items()}
     found = find_keys(ours, theirs)
@@ -102,6 +105,19 @@ def compare_label(name: str, pair: Pairs) -> ComparisonRow:
         slope_err=free.error if believable else np.nan,
         other_err=_median(stated),
     )
+
+
+def _with_labels(theirs: Content, choice: Choice) -> Content:
+    """The other table with labels made of its [X/H], and with the errors that are assumed."""
+    told = dict(theirs)
+    if choice.xh:
+        told |= labels_from_xh(told, scale=choice.scale, pattern=choice.xh.lower())
+    count = len(next(iter(told.values())))
+    for name, error in choice.assumed_errors().items():
+        column = column_name(told, label(name))
+        if column and f"{column}_err" not in told:
+            told[f"{column}_err"] = np.full(count, error)
+    return told
 
 
 def bin_rows(pair: Pairs, edges: Mapping[str, tuple[float, ...]]) -> tuple[BinRow, ...]:

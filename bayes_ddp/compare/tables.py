@@ -9,7 +9,7 @@ from bayes_ddp.catalog import Content
 from bayes_ddp.compare.choice import Choice
 from bayes_ddp.labels import LABELS, Label, label
 
-__all__ = ["Pairs", "find_keys", "make_pairs", "select"]
+__all__ = ["Pairs", "column_name", "find_keys", "make_pairs", "select"]
 
 _SNR_OTHER = ("snrg", "sn_g", "snr_g", "sn_b", "snr_b", "snr_med", "snr")
 _SNR_OURS = ("sn_g", "snr_b", "snr_g")
@@ -58,7 +58,7 @@ def find_keys(ours: Content, theirs: Content) -> tuple[dict[str, np.ndarray], di
             left, right = _first(theirs, _SNR_OTHER), _first(ours, _SNR_OURS)
         else:
             left, right = (
-                _column_name(theirs, label(name)),
+                column_name(theirs, label(name)),
                 _first(ours, (label(name).column.lower(),)),
             )
         content, column, owner = (theirs, left, "their") if left else (ours, right, "our")
@@ -120,7 +120,7 @@ def _pair(
     ours: Content, theirs: Content, row: Label, keys: Mapping[str, np.ndarray]
 ) -> Pairs | None:
     """One label from both tables; None where one lacks it."""
-    mine, other = row.column.lower(), _column_name(theirs, row)
+    mine, other = row.column.lower(), column_name(theirs, row)
     if mine not in ours or other is None:
         return None
     ours_err, theirs_err = _numbers(ours, f"{mine}_err"), _numbers(theirs, f"{other}_err")
@@ -137,7 +137,8 @@ def _first(content: Content, names: tuple[str, ...]) -> str | None:
     return next((name for name in names if name in content), None)
 
 
-def _column_name(content: Content, row: Label) -> str | None:
+def column_name(content: Content, row: Label) -> str | None:
+    """The column that holds a label, under any of its usual names."""
     return _first(content, (row.name, row.column.lower(), *_ALSO.get(row.name, ())))
 
 
