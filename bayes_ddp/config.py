@@ -41,6 +41,7 @@ class Input:
     minsn : smallest signal-to-noise ratio per pixel in R, as ``spectra.select`` has it.
     spectype : "STAR" fits only what the survey does not call something else, "any" fits every
         target, at rest where its velocity is not believable.
+    wave : Å vacuum, barycentric: only pixels between these two are fitted.
     skipexisting : leave a run alone whose catalogue exists already.
     """
 
@@ -52,6 +53,7 @@ class Input:
     minsn: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     spectype: Literal["STAR", "any"] = "STAR"
     skipexisting: bool = False
+    wave: tuple[float, float] | None = None
     table: Layout | None = None
 
 

@@ -34,7 +34,7 @@ from bayes_ddp.spectra import SURVEYS
 from bayes_ddp.spectra.classes import class_warning
 from bayes_ddp.spectra.files import atomic_write
 from bayes_ddp.spectra.prepare import prepare
-from bayes_ddp.spectra.select import arm_snr, at_rest, select
+from bayes_ddp.spectra.select import arm_snr, at_rest, between, select
 from bayes_ddp.spectra.spectrum import RawSpectra, Spectrum
 
 __all__ = [
@@ -116,6 +116,8 @@ def open_run(settings: config.Run) -> Setup:
     raw = replace(raw, warn=raw.warn | class_warning(raw.columns))
     if given.spectype == "any":
         raw = at_rest(raw)
+    if given.wave is not None:
+        raw = between(raw, given.wave)
     folder = find_model(settings.emulator.name)
     card = read_card(folder)
     emulator = load_emulator(settings.emulator.name)

@@ -30,6 +30,11 @@ class Selection:
                        "at rest if its velocity is beyond 1500 km/s; NOT_STAR, BAD_RV and, as a "
                        "rule, POOR_CHI2 mark what is no star."),
     ] = None  # fmt: skip
+    wave: Annotated[
+        tuple[float, float] | None,
+        Parameter(help="Fit only pixels between these, Å vacuum. Models of physics alone are too "
+                       "weak in the blue: above 4400 helps stars below 5200 K."),
+    ] = None  # fmt: skip
     skipexisting: Annotated[
         bool | None,
         Parameter(help="Do nothing where the output folder has a catalogue already."),

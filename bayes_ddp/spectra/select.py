@@ -8,7 +8,7 @@ import numpy as np
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.spectrum import RawSpectra
 
-__all__ = ["arm_snr", "at_rest", "red_snr", "select"]
+__all__ = ["arm_snr", "at_rest", "between", "red_snr", "select"]
 
 AT_REST_ERROR = 30.0
 """km/s, velocity error of a target whose velocity is not believable."""
@@ -93,3 +93,20 @@ def at_rest(raw: RawSpectra) -> RawSpectra:
         vrad=np.where(unknown, 0.0, raw.vrad),
         vrad_err=np.where(unknown, AT_REST_ERROR, raw.vrad_err),
     )
+
+
+def between(raw: RawSpectra, wave: tuple[float, float]) -> RawSpectra:
+    """The spectra with ``ivar = 0`` outside ``wave``, Å, vacuum and barycentric.
+
+    Raises ValueError where nothing is left.
+    """
+    low, high = wave
+    inside = [(arm.wave >= low) & (arm.wave <= high) for arm in raw.arms]
+    if not any(part.any() for part in inside):
+        first, last = raw.arms[0].wave[0], raw.arms[-1].wave[-1]
+        raise ValueError(
+            f"[input] wave: no pixel lies between {low:g} and {high:g} Å; these spectra reach "
+            f"from {first:.0f} to {last:.0f} Å. Give two numbers in Å, the smaller first."
+        )
+    pairs = zip(raw.arms, inside, strict=True)
+    return raw.with_ivar([np.where(part, arm.ivar, np.float32(0)) for arm, part in pairs])

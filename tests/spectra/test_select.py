@@ -8,7 +8,7 @@ import pytest
 
 from bayes_ddp.spectra.desi import read_desi
 from bayes_ddp.spectra.lamost import read_lamost
-from bayes_ddp.spectra.select import arm_snr, red_snr, select
+from bayes_ddp.spectra.select import arm_snr, between, red_snr, select
 from bayes_ddp.spectra.simulate import Coadd
 from bayes_ddp.spectra.spectrum import RawSpectra
 
@@ -69,3 +69,14 @@ def test_lamost_is_judged_by_its_header_and_has_no_targetid(data: Path) -> None:
     assert 0 < len(select(stars, minsn=limit)) < 20
     with pytest.raises(ValueError, match="spectra of lamost have no TARGETID"):
         select(stars, targetid=[1])
+
+
+def test_only_pixels_between_two_wavelengths_are_kept(raw: RawSpectra) -> None:
+    cut = between(raw, (4400.0, 7000.0))
+    for arm, before in zip(cut.arms, raw.arms, strict=True):
+        inside = (arm.wave >= 4400) & (arm.wave <= 7000)
+        np.testing.assert_array_equal(arm.ivar[:, inside], before.ivar[:, inside])
+        assert not arm.ivar[:, ~inside].any() and arm.ivar.dtype == before.ivar.dtype
+    for nowhere in ((100.0, 200.0), (7000.0, 4400.0)):
+        with pytest.raises(ValueError, match=r"\[input\] wave: no pixel lies between"):
+            between(raw, nowhere)
