@@ -173,6 +173,8 @@ def _run(settings: Any, *, as_json: bool, quiet: bool) -> None:
     ]
     if not figures["fitted"]:
         lines.insert(1, "No spectrum got labels: the warnings say why, row by row in WARN.")
+        if figures["warnings"].get("NO_CATALOG_ROW") == figures["rows"]:
+            lines.insert(2, "Give velocities of these targets: --catalog or --redshifts.")
     if figures["no_star_not_fitted"]:
         told = no_star_sentence(figures["no_star_not_fitted"], settings.input.spectype)
         lines.insert(1, told)

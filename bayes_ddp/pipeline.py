@@ -111,7 +111,8 @@ def open_run(settings: config.Run) -> Setup:
         **({} if given.table is None else {"layout": given.table}),
     )
     if not len(raw):
-        raise ValueError(f"{given.spectra} hold no spectra: there is nothing to fit.")
+        names = ", ".join(Path(p).name for p in given.spectra[:3])
+        raise ValueError(f"{names}: no spectra in {len(given.spectra)} files, nothing to fit.")
     raw = select(raw, targetid=given.targetid, minsn=given.minsn)
     raw = replace(raw, warn=raw.warn | class_warning(raw.columns))
     if given.spectype == "any":

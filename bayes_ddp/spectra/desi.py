@@ -165,8 +165,8 @@ def _read_arm(file: FitsFile, arm: str, matrices: bool) -> _Arm:
     if wave.shape != grid.shape or np.max(np.abs(wave - grid)) > 0.01:
         raise BadFileError(
             f"{file.path}, HDU {arm}_WAVELENGTH: {wave.size} pixels from {wave.min():.1f} to "
-            f"{wave.max():.1f} Å, but DESI coadds have {grid.size} from {grid[0]:.1f} to "
-            f"{grid[-1]:.1f} Å every 0.8. Give a coadd of a data release."
+            f"{wave.max():.1f} Å, but DESI coadds have {grid.size} rising from {grid[0]:.1f} to "
+            f"{grid[-1]:.1f} Å by 0.8. Give a coadd of a data release."
         )
     flux, ivar = file.image(f"{arm}_FLUX"), file.image(f"{arm}_IVAR")
     mask = file.image(f"{arm}_MASK") if f"{arm}_MASK" in file else np.zeros(flux.shape, np.int32)
