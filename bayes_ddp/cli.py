@@ -264,7 +264,7 @@ def mismatch(file: Path, /, *, snr: float = 50.0, write: bool = False, json: Jso
     Parameters
     ----------
     file
-        Run file of a finished run of kind map.
+        Run file of a finished run.
     snr
         Only stars whose median signal-to-noise ratio exceeds this.
     write
