@@ -202,6 +202,7 @@ def render(
     spread = gather(rows[:1], first, by_width)
     each = jnp.arange(len(shape.arms))[:, None] == shape.arm
     native = jnp.concatenate([native, moved, spread * each])
+    native = jax.lax.optimization_barrier(native)  # else gathered again for each use
     level = pseudo_level(shape, star, native)
     level = level.at[0].set(jnp.where(star.total > 0, level[0], 1.0))
     flux = native[0] / level[0]

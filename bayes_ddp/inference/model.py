@@ -105,7 +105,9 @@ def star_model(problem: Problem, star: StarData, q: Array, *, general: bool = Fa
     level = jnp.where(star.total > 0, pseudo_level(shape, star, native), 1.0)
     head: BasisHead | PixelHead
     if isinstance(emulator, BasisNetwork) and not general:
+        # the barrier keeps XLA from gathering twice, once for each use: four times the work
         basis = gather(jnp.asarray(emulator.basis), first, weights)
+        basis = jax.lax.optimization_barrier(basis)
         basis_level = pseudo_level(shape, star, basis)
         head = BasisHead(
             emulator.coefficients(labels), basis - flux * basis_level, basis_level, level
