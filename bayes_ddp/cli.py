@@ -210,6 +210,42 @@ def demo(
 
 
 @app.command
+def simulate(
+    *, stars: int, output: Path, seed: int = 1, spectra: int = 0, faint: float = 19.0,
+    check: bool = False, json: Json = False, quiet: bool = False,
+) -> None:  # fmt: skip
+    """Draw a mock Milky Way as DESI, Gaia and 2MASS would see it, with the truth of every star.
+
+    Parameters
+    ----------
+    stars
+        How many stars the survey targets.
+    output
+        Folder for mwsall-sim.fits, photometry.fits and truth.fits (docs/mock.md).
+    seed
+        Of everything; the same seed gives the same files.
+    spectra
+        How many of the stars get spectra (coadd-sim-*.fits and a run.toml that fits them).
+    faint
+        Limit of the survey in r: 19 is DESI's main survey, 20 its survey validation.
+    check
+        Print and draw how the stars compare with the paper's statements and with the inputs.
+    json
+        Print the figures as one JSON object.
+    quiet
+        Show no progress.
+    """
+    _start_jax()
+    from bayes_ddp import simulate as mocking
+    from bayes_ddp.galaxy.mock import Settings
+
+    request, settings = mocking.Request(stars, spectra, check), Settings(seed, faint=faint)
+    with progress_bar(quiet) as progress:
+        figures, text = mocking.simulate(output, request, settings, progress=progress)
+    _tell(figures, text, json)
+
+
+@app.command
 def info(path: str, /, *, json: Json = False) -> None:
     """Say what a spectrum file, model, run file or catalogue is.
 

@@ -10,8 +10,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "bayes_ddp"
 
 ROOMS = (
-    "labels scales flags spectra emulator inference galaxy catalog population plots report config "
-    "pipeline compare mismatch pictures about demo "  # behind pipeline: what a command calls
+    "labels scales flags spectra emulator inference galaxy catalog population plots galaxy_plots "
+    "report config pipeline "
+    "compare mismatch pictures about demo simulate "  # behind pipeline: what a command calls
     "terminal cli"
 ).split()
 LIMIT = 400  # lines

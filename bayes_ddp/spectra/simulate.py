@@ -17,7 +17,8 @@ from bayes_ddp.spectra.desi import DESI_WAVE
 from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA, gaussian_resolution
 from bayes_ddp.spectra.masks import doppler_factor
 
-__all__ = ["Coadd", "CoaddArm", "ModelSpectra", "Simulation", "observe", "simulate_coadd"]
+__all__ = ["MAX_VRAD", "Coadd", "CoaddArm", "Fibres", "ModelSpectra", "Simulation", "expose",
+           "observe", "simulate_coadd"]  # fmt: skip
 
 LSF_RANGE = {"B": (1.58, 1.72), "R": (1.49, 1.56), "Z": (1.66, 1.98)}
 """Gaussian FWHM of real DESI fibres, Å, lowest and highest."""
@@ -25,7 +26,9 @@ LSF_RANGE = {"B": (1.58, 1.72), "R": (1.49, 1.56), "Z": (1.66, 1.98)}
 MASKED = 4
 """Value in MASK of a pixel that the survey rejects."""
 
-_MAX_VRAD = 600.0  # km/s; beyond it the model spectra end inside the Z arm
+MAX_VRAD = 600.0
+"""km/s; beyond it the model spectra end inside the Z arm."""
+
 _NODES = np.arange(-6.0, 6.001, 0.25)  # in sigma; the trapezoid rule on a Gaussian is exact here
 _SKY_LEVEL = 0.15  # 1e-17 erg/s/cm2/Å, noise of a pixel in the R arm
 _R_LAW = 3.1  # A_V / E(B-V)
@@ -75,11 +78,11 @@ class ModelSpectra:
     fwhm: float = 1.0
 
     def __post_init__(self) -> None:
-        edge = doppler_factor(_MAX_VRAD)
+        edge = doppler_factor(MAX_VRAD)
         if self.wave[0] > 3600 / edge - 2.5 or self.wave[-1] < 9824 * edge + 2.5:
             raise ValueError(
                 f"Model spectra from {self.wave[0]:.0f} to {self.wave[-1]:.0f} Å do not cover the "
-                f"DESI arms at {_MAX_VRAD:.0f} km/s: they must reach from 3590 to 9847 Å."
+                f"DESI arms at {MAX_VRAD:.0f} km/s: they must reach from 3590 to 9847 Å."
             )
 
 
@@ -121,6 +124,19 @@ class Coadd:
     vrad_err: np.ndarray
 
 
+@record(frozen=True)
+class Fibres:
+    """What fibres point at: [star] arrays.
+
+    source : which of the model spectra. vrad : km/s. ebv : mag. snr : median S/N in R.
+    """
+
+    source: np.ndarray
+    vrad: np.ndarray
+    ebv: np.ndarray
+    snr: np.ndarray
+
+
 def simulate_coadd(truth: ModelSpectra, settings: Simulation, key: int) -> Coadd:
     """A coadd of ``settings.stars`` fibres; the same key gives the same numbers.
 
@@ -132,21 +148,10 @@ def simulate_coadd(truth: ModelSpectra, settings: Simulation, key: int) -> Coadd
     rng = np.random.default_rng(key)
     n = settings.stars
     source = np.arange(n) % len(truth.flux)
-    vrad = np.clip(settings.vrad_sd * rng.standard_normal(n), -_MAX_VRAD, _MAX_VRAD)
+    vrad = np.clip(settings.vrad_sd * rng.standard_normal(n), -MAX_VRAD, MAX_VRAD)
     ebv = settings.ebv_max * rng.random(n)
     snr = np.exp(rng.uniform(np.log(settings.snr_low), np.log(settings.snr_high), n))
-    fwhm = {arm: _draw_fwhm(arm, n, rng) for arm in DESI_WAVE}
-    model = {arm: np.zeros((n, wave.size)) for arm, wave in DESI_WAVE.items()}
-    for i in range(n):
-        spline = make_interp_spline(truth.wave, truth.flux[source[i]], k=5)
-        for arm, wave in DESI_WAVE.items():
-            seen = observe(spline, wave, fwhm[arm][i], vrad=vrad[i], intrinsic=truth.fwhm)
-            model[arm][i] = seen * _extinction(wave, ebv[i])
-    # As faint as such a S/N is in a survey exposure: flux in units of 1e-17 erg/s/cm2/Å.
-    scale = _SKY_LEVEL * (snr / np.median(model["R"], axis=1))[:, None]
-    model = {arm: flux * scale for arm, flux in model.items()}
-    sigma = _noise(model, snr)
-    arms = {arm: _paint(arm, model[arm], sigma[arm], fwhm[arm], settings, rng) for arm in model}
+    arms = expose(truth, Fibres(source, vrad, ebv, snr), settings, rng=rng)
     vrad_err = np.clip(0.5 + 60.0 / snr, 0.5, 5.0)
     return Coadd(
         arms=arms,
@@ -160,6 +165,25 @@ def simulate_coadd(truth: ModelSpectra, settings: Simulation, key: int) -> Coadd
         vrad_seen=vrad + vrad_err * rng.standard_normal(n),
         vrad_err=vrad_err,
     )
+
+
+def expose(
+    truth: ModelSpectra, fibres: Fibres, settings: Simulation, *, rng: np.random.Generator
+) -> dict[str, CoaddArm]:
+    """Arm -> pixels of given stars: shifted, blurred, reddened, with noise and bad pixels."""
+    n = len(fibres.source)
+    fwhm = {arm: _draw_fwhm(arm, n, rng) for arm in DESI_WAVE}
+    model = {arm: np.zeros((n, wave.size)) for arm, wave in DESI_WAVE.items()}
+    for i in range(n):
+        spline = make_interp_spline(truth.wave, truth.flux[fibres.source[i]], k=5)
+        for arm, wave in DESI_WAVE.items():
+            seen = observe(spline, wave, fwhm[arm][i], vrad=fibres.vrad[i], intrinsic=truth.fwhm)
+            model[arm][i] = seen * _extinction(wave, fibres.ebv[i])
+    # As faint as such a S/N is in a survey exposure: flux in units of 1e-17 erg/s/cm2/Å.
+    scale = _SKY_LEVEL * (fibres.snr / np.median(model["R"], axis=1))[:, None]
+    model = {arm: flux * scale for arm, flux in model.items()}
+    sigma = _noise(model, fibres.snr)
+    return {arm: _paint(arm, model[arm], sigma[arm], fwhm[arm], settings, rng) for arm in model}
 
 
 def observe(

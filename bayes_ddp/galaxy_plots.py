@@ -1,0 +1,103 @@
+"""The figures of the mock Galaxy. As in ``plots``: given axes, finished numbers, what was drawn.
+
+Colours are those of Okabe and Ito, which readers with any colour vision can tell apart.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.lines import Line2D
+
+__all__ = ["COLOURS", "plot_distribution", "plot_isochrone", "plot_plane", "plot_profile"]
+
+COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#009E73", "#56B4E9")
+"""One a component, in their order."""
+
+_LABEL, _TICK = 10, 9
+
+
+def plot_distribution(
+    ax: Axes,
+    values: np.ndarray,
+    group: np.ndarray,
+    names: Sequence[str],
+    *,
+    edges: np.ndarray,
+    title: str,
+) -> list[Line2D]:
+    """Draw how many stars have which value: all of them, and each group. Counts are logarithmic.
+
+    values : [star]. group : [star] int, position in ``names``. edges : of the bins.
+    """
+    drawn = []
+    every, _ = np.histogram(values, edges)
+    drawn += ax.step(edges, _steps(every), where="post", color="0.3", linewidth=1.8, label="all")
+    for i, name in enumerate(names):
+        counts, _ = np.histogram(values[group == i], edges)
+        drawn += ax.step(edges, _steps(counts), where="post", color=COLOURS[i], linewidth=1.2,
+                         label=name)  # fmt: skip
+    ax.set_yscale("log")
+    ax.set_ylim(0.7, 3 * max(every.max(), 1))
+    ax.set_xlim(edges[0], edges[-1])
+    _words(ax, title, "stars")
+    return drawn
+
+
+def _steps(counts: np.ndarray) -> np.ndarray:
+    """Counts for a step line; nothing where there is none."""
+    shown = np.where(counts > 0, counts, np.nan)
+    return np.append(shown, shown[-1])
+
+
+def plot_profile(
+    ax: Axes,
+    centre: np.ndarray,
+    rows: Mapping[int, np.ndarray],
+    names: Sequence[str],
+    *,
+    titles: tuple[str, str],
+) -> list[Line2D]:
+    """Draw one quantity along another for several groups.
+
+    centre : [bin]. rows : position in ``names`` -> [bin], NaN where unknown. titles : x, y.
+    """
+    drawn = []
+    for i, values in rows.items():
+        drawn += ax.plot(centre, values, "o-", color=COLOURS[i], markersize=3.5, linewidth=1.2,
+                         label=names[i])  # fmt: skip
+    _words(ax, *titles)
+    return drawn
+
+
+def plot_plane(
+    ax: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    group: np.ndarray,
+    *,
+    titles: tuple[str, str],
+    size: float = 1.5,
+) -> PathCollection:
+    """Draw stars in a plane of two quantities, coloured by group; no group lies over another.
+
+    x, y : [star]; the order of the stars is the order of drawing, so it should be random.
+    """
+    colour = np.array(COLOURS)[group]
+    points = ax.scatter(x, y, size, c=colour, linewidths=0.0, alpha=0.55, rasterized=True)
+    _words(ax, *titles)
+    return points
+
+
+def plot_isochrone(
+    ax: Axes, colour: np.ndarray, magnitude: np.ndarray, *, style: str, label: str
+) -> list[Line2D]:
+    """Draw an isochrone in a colour-magnitude diagram; ``style`` is matplotlib's line style."""
+    return ax.plot(colour, magnitude, style, color="black", linewidth=1.0, label=label)
+
+
+def _words(ax: Axes, x: str, y: str) -> None:
+    ax.set_xlabel(x, fontsize=_LABEL)
+    ax.set_ylabel(y, fontsize=_LABEL)
+    ax.tick_params(direction="in", top=True, right=True, labelsize=_TICK)
