@@ -201,7 +201,7 @@ def _colour_magnitude(stars: Mock, most: int = 20_000) -> Figure:
                 label=f"[Fe/H] {feh}, {age:g} Gyr",
             )  # fmt: skip
         ax.set_ylim(15, -5)
-    axes[0, 0].legend(loc="upper right", frameon=False, fontsize="small")
+    axes[0, 0].legend(loc="lower left", frameon=False, fontsize="small")
     _key(figure, truth["component"])
     return figure
 
