@@ -7,6 +7,7 @@ Everything is measured in one run on one machine, so only the ratios carry over:
 - peer: ``scipy.optimize.least_squares`` star by star on the same model with the same analytic
   Jacobian, run to tight tolerance. It is also the slow reference that the batched result is
   compared with, in units of each parameter's own error;
+- exact: the same for importance draws and the chains that stand in for them;
 - NUTS: seconds for a thousand effective draws of the worst label, compilation apart.
 
 Priors are normal here, because least squares knows no others. The last line is one JSON object.
@@ -33,6 +34,7 @@ from scipy.optimize import least_squares
 from bayes_ddp.demo import simulate_files
 from bayes_ddp.emulator.card import find_model, load_emulator, read_card
 from bayes_ddp.inference.forward import StarData, render
+from bayes_ddp.inference.importance import sample_star
 from bayes_ddp.inference.laplace import Fit, fit_stars
 from bayes_ddp.inference.mcmc import Nuts, chain_diagnostics
 from bayes_ddp.inference.model import one_star_model
@@ -163,6 +165,30 @@ def run_peer(problem: Problem, stars: StarData, fit: Fit, *, number: int) -> dic
     }
 
 
+def run_exact(problem: Problem, stars: StarData, fit: Fit) -> dict[str, float]:
+    """Seconds a star by exact draws after its best fit, compilation apart, and what they give."""
+    times, ess, chains = [], [], []
+    for index in range(len(fit.q)):
+        star = jax.tree.map(lambda x, at=index: x[at], stars)
+        at = fit.q[index], fit.covariance[index], jax.random.key(index)
+        start = time.perf_counter()
+        drawn = sample_star(problem, star, at)
+        times.append(time.perf_counter() - start)
+        ess.append(drawn.ess)
+        chains.append(bool(np.isfinite(drawn.rhat)))
+    used = np.array(chains)
+    first = [
+        int(np.flatnonzero(used == kind)[0]) for kind in (False, True) if (used == kind).any()
+    ]
+    warm = np.setdiff1d(np.arange(len(times)), first)  # the first of each kind compiles
+    took, size = np.array(times)[warm], np.array(ess)[warm]
+    return {
+        "stars": len(warm), "seconds": float(took.mean()), "share_of_chains": float(used.mean()),
+        "ess_median": float(np.median(size)),
+        "seconds_per_1000_effective": float(np.mean(1000 * took / size)),
+    }  # fmt: skip
+
+
 def run_nuts(problem: Problem, stars: StarData, fit: Fit) -> dict[str, float] | None:
     """Seconds and smallest effective sample size of one star by NUTS, already compiled."""
     settings = Nuts()
@@ -225,6 +251,14 @@ def main() -> None:
         f"{peer['gap_largest']:.4f}",
         flush=True,
     )
+    exact = run_exact(problem, stars, fit) if left() > 60 else None
+    if exact:
+        print(
+            f"exact: {1e3 * exact['seconds']:.0f} ms a star beside its best fit, "
+            f"{100 * exact['share_of_chains']:.0f} % by chains, ESS {exact['ess_median']:.0f}: "
+            f"{exact['seconds_per_1000_effective']:.2f} s per 1000 effective",
+            flush=True,
+        )
     nuts = run_nuts(problem, stars, fit) if left() > 45 else None
     if nuts:
         print(
@@ -238,7 +272,8 @@ def main() -> None:
         "cores": os.cpu_count(), "batched_seconds_per_star": batch / asked.stars,
         "gemm_flops": rate, "operations_per_evaluation": sum(parts.values()),
         "batched_over_floor": batch / asked.stars / floor,
-        "scipy_over_batched": peer["seconds"] * asked.stars / batch, "scipy": peer, "nuts": nuts,
+        "scipy_over_batched": peer["seconds"] * asked.stars / batch, "scipy": peer, "exact": exact,
+        "nuts": nuts,
         "seconds": time.perf_counter() - BEGAN,
     }))  # fmt: skip
 
