@@ -11,6 +11,7 @@ import sysconfig
 from pathlib import Path
 
 import fitsio
+import numpy as np
 import pytest
 
 from bayes_ddp.demo import RUN
@@ -80,11 +81,14 @@ def test_installed_command_describes_a_model_by_name(installed, tmp_path):
     assert "teff" in run(installed / "bayes-ddp", "info", "desi-physics", cwd=tmp_path)
 
 
-def test_installed_command_fits_one_star(installed, tmp_path):
+def test_installed_command_fits_stars(installed, tmp_path):
     (tmp_path / "here").mkdir()
     quick = RUN.replace('kind = "exact"', 'kind = "map"')
     (tmp_path / "here" / "run.toml").write_text(quick)
-    run(installed / "bayes-ddp", "demo", "here", "--stars", "1", "--quiet", cwd=tmp_path)
-    (star,) = fitsio.read(str(tmp_path / "here" / "output" / "catalogue.fits"), ext=1)
-    assert 3_500 < star["TEFF"] < 8_500
-    assert 0 < star["TEFF_ERR"] < 500
+    run(installed / "bayes-ddp", "demo", "here", "--stars", "4", "--quiet", cwd=tmp_path)
+    stars = fitsio.read(str(tmp_path / "here" / "output" / "catalogue.fits"), ext=1)
+    sure = stars[stars["WARN"] == 0]
+    assert len(stars) == 4
+    assert len(sure) > 0
+    assert np.all((sure["TEFF"] > 3_500) & (sure["TEFF"] < 8_500))
+    assert np.all((sure["TEFF_ERR"] > 0) & (sure["TEFF_ERR"] < 500))

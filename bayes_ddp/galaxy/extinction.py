@@ -1,9 +1,9 @@
 """Dust: how much lies in front of a star, and how much each band loses by it.
 
-E(B-V) is that of a fixed amount of dust, A_V = 3.1 E(B-V). Gaia and 2MASS: the difference of
-MIST's bolometric corrections with and without it, so it depends on the star (Cardelli et al. 1989
-inside). g, r, z: 3.214, 2.165 and 1.211 per E(B-V) of Schlegel et al. (1998) on the
-recalibrated scale of Schlafly & Finkbeiner (2011), as the DESI Legacy Imaging Surveys give them.
+E(B-V) is on the scale of Schlegel, Finkbeiner & Davis (1998), as DESI's FIBERMAP has it, which by
+Schlafly & Finkbeiner (2011) means A_V = 2.742 E(B-V). Gaia and 2MASS: the difference of MIST's
+bolometric corrections with and without this A_V, so it depends on the star (Cardelli et al. 1989
+inside). g, r, z: 3.214, 2.165 and 1.211 per E(B-V), as the DESI Legacy Imaging Surveys give them.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,11 @@ import numpy as np
 
 from bayes_ddp.galaxy.magnitudes import bolometric_corrections
 
-__all__ = ["dust", "extinction"]
+__all__ = ["LEGACY", "dust", "extinction"]
 
-R_V = 3.1
-_LEGACY = {"g": 3.214, "r": 2.165, "z": 1.211}
+AV_PER_EBV = 2.742
+LEGACY = {"g": 3.214, "r": 2.165, "z": 1.211}
+"""Extinction per E(B-V) in the bands of the DESI Legacy Imaging Surveys."""
 
 _SUN_HEIGHT = 0.0208  # kpc (Bennett & Bovy 2019)
 _SUN_RADIUS = 8.0
@@ -38,13 +39,13 @@ def extinction(
     bands : of G, BP, RP, J, H, Ks, g, r, z. feh : effective metallicity. ebv : mag.
     """
     found: dict[str, np.ndarray] = {}
-    mist = [band for band in bands if band not in _LEGACY]
+    mist = [band for band in bands if band not in LEGACY]
     if mist:
         clear = bolometric_corrections(teff, logg, feh)
-        dimmed = bolometric_corrections(teff, logg, feh, R_V * np.asarray(ebv))
+        dimmed = bolometric_corrections(teff, logg, feh, AV_PER_EBV * np.asarray(ebv))
     for band in bands:
-        if band in _LEGACY:
-            found[band] = _LEGACY[band] * np.asarray(ebv)
+        if band in LEGACY:
+            found[band] = LEGACY[band] * np.asarray(ebv)
         else:
             found[band] = clear[band] - dimmed[band]
     return found

@@ -15,7 +15,7 @@ import numpy as np
 
 from bayes_ddp.galaxy import elements, survey
 from bayes_ddp.galaxy.components import COMPONENTS, Component
-from bayes_ddp.galaxy.extinction import dust
+from bayes_ddp.galaxy.extinction import LEGACY, dust
 from bayes_ddp.galaxy.kinematics import draw_velocity, galactic_to_icrs, observed
 from bayes_ddp.galaxy.light import (
     BANDS,
@@ -45,7 +45,6 @@ CHUNK = 16_384
 BINARY_FRACTION = 0.45
 """Raghavan et al. (2010); mass ratios are uniform from 0.1 to 1."""
 
-_LEGACY = {"g": 3.214, "r": 2.165}  # A / E(B-V) of the Legacy Surveys (Schlafly & F. 2011)
 _BEYOND = 1000.0  # kpc, behind all dust
 _NOISE = 0.3  # mag by which noise may bring a star across a limit
 
@@ -218,7 +217,7 @@ def _observed(
     column = dust(star["lon"], star["lat"], np.full(len(star["lon"]), _BEYOND))
     motion = star["parallax"], star["pmra"], star["pmdec"]
     seen = survey.measure(true, motion, column, rng)
-    clear = {band: seen.magnitudes[band] - a * seen.ebv for band, a in _LEGACY.items()}
+    clear = {band: seen.magnitudes[band] - a * seen.ebv for band, a in LEGACY.items()}
     target = survey.targets(seen, clear, settings.limits, rng)
     snr = survey.signal_to_noise(true, rng)
     vrad_err = survey.velocity_error(snr["R"], star["teff"], star["feh"])

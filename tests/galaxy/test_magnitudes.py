@@ -38,8 +38,8 @@ def test_extinction_follows_the_law_inside_the_table() -> None:
     ratio = {"G": 0.876, "BP": 1.074, "RP": 0.647, "J": 0.290, "H": 0.183, "Ks": 0.118}
     for band, value in ratio.items():
         assert found[band][0] == 0
-        assert found[band][1] / 0.031 == pytest.approx(value, abs=0.005), band
-    assert found["G"][2] / 3.1 < 0.86
+        assert found[band][1] / 0.02742 == pytest.approx(value, abs=0.005), band
+    assert found["G"][2] / 2.742 < 0.865
     assert found["g"].tolist() == pytest.approx([0, 0.03214, 3.214])
 
 
