@@ -7,8 +7,8 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
-# Matplotlib would write its font cache to the home folder.
-RUN := env MPLCONFIGDIR="$(CURDIR)/.cache/matplotlib"
+# Matplotlib would write its font cache to the home folder; what JAX compiles is kept and shared.
+RUN := env MPLCONFIGDIR="$(CURDIR)/.cache/matplotlib" BAYES_DDP_CACHE="$(CURDIR)/.cache/jax"
 READY := .venv/.ready
 LOCKED := .venv/.locked
 
@@ -23,7 +23,7 @@ demo: $(READY)  ## Simulate 64 stars, read, fit, write catalogue and pictures to
 	$(RUN) $(BIN)/bayes-ddp demo
 
 test: $(READY)  ## Run the tests
-	$(RUN) $(BIN)/python -m pytest
+	$(RUN) $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(READY)  ## Run the slow tests
 	$(RUN) $(BIN)/python -m pytest -m slow

@@ -9,6 +9,9 @@ import jax
 import pytest
 
 jax.config.update("jax_enable_x64", True)  # label-space algebra; the command line does the same
+if "BAYES_DDP_CACHE" in os.environ:  # what the commands compile, the tests need not, and back
+    jax.config.update("jax_compilation_cache_dir", os.environ["BAYES_DDP_CACHE"])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 ROOT = Path(__file__).resolve().parent.parent
 
