@@ -26,6 +26,7 @@ from bayes_ddp.spectra.lamost import is_lamost, read_lamost
 from bayes_ddp.spectra.sdss import is_sdss, read_sdss
 from bayes_ddp.spectra.select import arm_snr
 from bayes_ddp.spectra.spectrum import RawSpectra
+from bayes_ddp.spectra.unpack import suffix, unpacked
 
 __all__ = ["describe"]
 
@@ -86,9 +87,9 @@ def _file(path: Path) -> Told:
         return _run(path)
     if path.suffix == ".nc":
         return _draws([path])
-    if path.suffix in (".npz", ".ecsv"):
+    if suffix(path) in (".npz", ".ecsv"):
         return describe_arrays(path)
-    with path.open("rb") as stream:
+    with unpacked(path) as plain, plain.open("rb") as stream:
         is_fits = stream.read(9) == b"SIMPLE  ="
     if not is_fits:
         raise ValueError(f"{path} is none of what info describes. Give {_KINDS}.")

@@ -16,6 +16,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from bayes_ddp.spectra.files import BadFileError, FitsFile, check_file, open_fits
+from bayes_ddp.spectra.unpack import suffix, unpacked
 
 __all__ = ["Content", "Match", "match_rows", "read_columns"]
 
@@ -62,9 +63,13 @@ def read_columns(path: Path, hdu: str | None = None) -> Content:
     Raises BadFileError for files that cannot be read.
     """
     check_file(path)
-    if path.suffix in (".csv", ".ecsv", ".txt"):
+    if suffix(path) in (".csv", ".ecsv", ".txt"):
+        form = "ascii.ecsv" if suffix(path) == ".ecsv" else "ascii.csv"
         try:
-            table = Table.read(path, format=f"ascii.{'ecsv' if path.suffix == '.ecsv' else 'csv'}")
+            with unpacked(path) as plain:
+                table = Table.read(plain, format=form)
+        except BadFileError:
+            raise
         except (ValueError, OSError) as error:
             raise BadFileError(
                 f"{path} cannot be read as a table ({str(error).splitlines()[0]}). Give CSV with "

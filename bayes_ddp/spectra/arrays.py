@@ -16,6 +16,7 @@ from astropy.table import Table
 
 from bayes_ddp.spectra.files import BadFileError, check_file, native, open_fits
 from bayes_ddp.spectra.layout import MAX_BYTES
+from bayes_ddp.spectra.unpack import suffix, unpacked
 
 __all__ = ["Content", "read_arrays"]
 
@@ -64,7 +65,7 @@ def read_arrays(path: Path, wanted: str | None = None) -> Content:
     Raises BadFileError for other files and for those that cannot be read.
     """
     check_file(path)
-    match path.suffix:
+    match suffix(path):
         case ".npz":
             return _npz(path)
         case ".ecsv":
@@ -98,7 +99,10 @@ def _npz(path: Path) -> Content:
 
 def _ecsv(path: Path) -> Content:
     try:
-        table = Table.read(path, format="ascii.ecsv")
+        with unpacked(path) as plain:
+            table = Table.read(plain, format="ascii.ecsv")
+    except BadFileError:
+        raise
     except Exception as error:  # the parser of its header raises classes of its own
         raise BadFileError(
             f"{path} cannot be read as ECSV: {_first(error)}. Save it anew."

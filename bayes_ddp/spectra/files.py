@@ -2,8 +2,8 @@
 
 A path must name an existing regular file, and must not be one that the FITS library would take
 for a filter expression, a clobber mark or an address. Headers are walked and sizes bounded
-before the library sees the file; checksums are verified where they are. Inside the border arrays
-have native byte order and text is ``str``.
+before the library sees the file; checksums are verified where they are; what gzip packed is
+unpacked. Inside the border arrays have native byte order and text is ``str``.
 
 Writers use ``atomic_write``: whoever looks finds the old file or the whole new one.
 """
@@ -21,7 +21,8 @@ from typing import Any
 import fitsio
 import numpy as np
 
-from bayes_ddp.spectra.layout import MAX_BYTES, BadFileError, scan, verify_checksums
+from bayes_ddp.spectra.layout import MAX_BYTES, BadFileError, Hdu, scan, verify_checksums
+from bayes_ddp.spectra.unpack import unpacked
 
 __all__ = [
     "BadFileError",
@@ -44,7 +45,7 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     """The path, if it may be opened.
 
     Raises BadFileError for names with ``[ ] ( ) ! |``, ``://``, control characters or a leading
-    ``-``, for anything but an existing regular file, and above 4 GiB.
+    ``-``, and for anything but an existing regular file.
     """
     text = os.fspath(path)
     if _FORBIDDEN.search(text) or Path(text).name.startswith("-"):
@@ -58,10 +59,6 @@ def check_file(path: str | os.PathLike[str]) -> Path:
         raise BadFileError(f"{text} cannot be opened: {error.strerror}. Check the path.") from None
     if not stat.S_ISREG(status.st_mode):
         raise BadFileError(f"{text} is no regular file. Name the file itself.")
-    if status.st_size > MAX_BYTES:
-        raise BadFileError(
-            f"{text} has {status.st_size} bytes; files above {MAX_BYTES} are not read. Split it."
-        )
     return Path(text)
 
 
@@ -81,6 +78,7 @@ class FitsFile:
     path: Path
     names: tuple[str, ...]
     _handle: Any
+    _hdus: tuple[Hdu, ...]
 
     def __contains__(self, hdu: str) -> bool:
         return hdu in self.names
@@ -112,7 +110,11 @@ class FitsFile:
         wanted = [name for name in found.get_colnames() if not columns or name in columns]
         if not found.get_nrows() or not wanted:
             return {name: np.zeros(0) for name in wanted}
+        self._bound(hdu, wanted)
         data = self._read(hdu, columns=wanted)
+        lost = [name for name in wanted if name not in data.dtype.names]
+        if lost:
+            raise self._unreadable(hdu, ValueError(f"columns {lost} have no proper name"))
         plain = [name for name in wanted if data.dtype[name].kind != "O"]
         return {name: native(data[name]) for name in plain}
 
@@ -124,11 +126,21 @@ class FitsFile:
             )
         return self._handle[hdu]
 
+    def _bound(self, hdu: str | int, wanted: list[str]) -> None:
+        index = self.names.index(hdu) if isinstance(hdu, str) else hdu
+        columns = self._hdus[index].columns()
+        size = sum(columns.get(name, 0) for name in wanted)
+        if size > MAX_BYTES:
+            raise BadFileError(
+                f"{self.path}, HDU {hdu}: {len(wanted)} columns of {size} bytes are needed and at "
+                f"most {MAX_BYTES} are read at once. Cut the table into smaller ones."
+            )
+
     def _read(self, hdu: str | int, **options: Any) -> Any:
         found = self._get(hdu)
         try:
             return found.read(**options)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise self._unreadable(hdu, error) from None
 
     def _unreadable(self, hdu: str | int, error: Exception) -> BadFileError:
@@ -138,24 +150,27 @@ class FitsFile:
 
 @contextmanager
 def open_fits(path: str | os.PathLike[str]) -> Iterator[FitsFile]:
-    """A checked FITS file: name, sizes and, where present, checksums.
+    """A checked FITS file, plain or packed by gzip: name, sizes and, where present, checksums.
 
     Raises BadFileError, with the reason, before the FITS library has seen a bad file.
     """
     path = check_file(path)
-    hdus = scan(path)
-    verify_checksums(path, hdus)
-    try:
-        handle = fitsio.FITS(str(path), "r")
-    except (OSError, ValueError) as error:
-        raise BadFileError(f"{path} cannot be read as FITS ({error}). Fetch it again.") from None
-    with handle:
-        if len(handle) != len(hdus):
+    with unpacked(path) as plain:
+        hdus = scan(plain, path)
+        verify_checksums(plain, hdus, path)
+        try:
+            handle = fitsio.FITS(str(plain), "r")
+        except (OSError, ValueError) as error:
             raise BadFileError(
-                f"{path}: {len(hdus)} HDUs by their sizes, {len(handle)} by the FITS library. The "
-                "file is damaged: fetch it again."
-            )
-        yield FitsFile(path, tuple(hdu.name for hdu in hdus), handle)
+                f"{path} cannot be read as FITS ({error}). Fetch it again."
+            ) from None
+        with handle:
+            if len(handle) != len(hdus):
+                raise BadFileError(
+                    f"{path}: {len(hdus)} HDUs by their sizes, {len(handle)} by the FITS library. "
+                    "The file is damaged: fetch it again."
+                )
+            yield FitsFile(path, tuple(hdu.name for hdu in hdus), handle, tuple(hdus))
 
 
 def read_table(

@@ -173,7 +173,10 @@ def _columns(
     names = [Path(path).name for path in spectra]
     columns = {
         "OBSID": np.array(
-            [int(h.get("OBSID", known.get(n, -1))) for h, n in zip(headers, names, strict=True)]
+            [
+                int(h.get("OBSID", known.get(n.removesuffix(".gz"), -1)))
+                for h, n in zip(headers, names, strict=True)
+            ]
         ),
         "SPECID": np.array([_identifier(h, n) for h, n in zip(headers, names, strict=True)]),
         "TARGET_RA": numbers(headers, "RA"),
@@ -198,7 +201,7 @@ def _identifier(header: dict[str, Any], name: str) -> str:
     """Such as ``55862-B6212_sp06-003``: night, plate, spectrograph, fibre; else the file name."""
     keys = ("LMJD", "PLANID", "SPID", "FIBERID")
     if any(key not in header for key in keys):
-        return Path(name).stem
+        return Path(name.removesuffix(".gz")).stem
     night, plate, spectrograph, fibre = (header[key] for key in keys)
     return f"{night}-{str(plate).strip()}_sp{int(spectrograph):02d}-{int(fibre):03d}"
 
@@ -213,4 +216,8 @@ def _read_obsids(path: Path) -> dict[str, int]:
                 f"{path} has no column {sorted(missing)}: a LAMOST catalogue is a CSV table with "
                 "'filename' and 'obsid'."
             )
-        return {row["filename"]: int(float(row["obsid"])) for row in reader if row["obsid"]}
+        return {
+            row["filename"].removesuffix(".gz"): int(float(row["obsid"]))
+            for row in reader
+            if row["obsid"]
+        }

@@ -23,6 +23,7 @@ MAX_HDUS = 1000
 MAX_AXES = 16
 MAX_BYTES = 4 * 2**30
 MAX_ELEMENTS = 10**9
+MAX_TABLE_BYTES = 64 * 2**30  # read by column, so no more of it is in memory than is asked for
 CHUNK = 2**13 * BLOCK
 
 _CARD = re.compile(r"([A-Z0-9_-]{1,8}) *= *('(?:[^']|'')*'|[^/ ]+)")
@@ -46,25 +47,37 @@ class Hdu:
     data_bytes: int
     cards: dict[str, str] = field(repr=False)
 
+    def columns(self) -> dict[str, int]:
+        """Name -> bytes of each column of a table; empty for an image."""
+        rows, count = int(self.cards.get("NAXIS2", 0)), int(self.cards.get("TFIELDS", 0))
+        return {
+            self.cards.get(f"TTYPE{i}", "").strip(): rows * _width(self.cards[f"TFORM{i}"])
+            for i in range(1, count + 1)
+            if "XTENSION" in self.cards and self.cards["XTENSION"].strip() == "BINTABLE"
+        }
+
     @property
     def label(self) -> str:
         """How messages call it, e.g. ``HDU 3 (B_FLUX)``."""
         return f"HDU {self.index} ({self.name})" if self.name else f"HDU {self.index}"
 
 
-def scan(path: Path) -> list[Hdu]:
+def scan(plain: Path, path: Path | None = None) -> list[Hdu]:
     """Every HDU of a file, with all sizes checked; no data is read.
 
+    plain : the bytes. path : how messages call the file, where that is another one.
+
     Raises BadFileError if the file is no plain FITS file, is cut short, or claims sizes beyond
-    4 GiB or 1e9 elements in one HDU.
+    4 GiB or 1e9 elements in one image, 64 GiB or 1e9 rows in one table.
     """
-    size, start = path.stat().st_size, 0
+    path = path or plain
+    size, start = plain.stat().st_size, 0
     found: list[Hdu] = []
-    with path.open("rb") as stream:
+    with plain.open("rb") as stream:
         if stream.read(9) != b"SIMPLE  =":
             raise BadFileError(
-                f"{path} is no plain FITS file: it does not begin with 'SIMPLE  ='. If it is "
-                "compressed (.gz, .fz), unpack it first; otherwise fetch it again."
+                f"{path} is no FITS file: it does not begin with 'SIMPLE  ='. If it is compressed "
+                "other than by gzip, unpack it first; otherwise fetch it again."
             )
         while start < size:
             if len(found) == MAX_HDUS:
@@ -124,9 +137,11 @@ def _measure(path: Path, header: bytes, start: int, index: int) -> Hdu:
         raise BadFileError(f"{where}: negative sizes or random groups. Fetch the file again.")
     elements = prod(shape) if shape else 0
     data = abs(bitpix) // 8 * (elements + extra)
-    _bound(where, elements, data)
     if cards.get("XTENSION", "").strip() == "BINTABLE":
         _check_table(where, cards, shape)
+        _bound(where, shape[1], data, MAX_TABLE_BYTES)
+    else:
+        _bound(where, elements, data, MAX_BYTES)
     if cards.get("ZIMAGE") == "T":  # tile-compressed: what it unpacks to counts too
         unpacked = [
             _integer(where, cards, f"ZNAXIS{i + 1}")
@@ -135,7 +150,7 @@ def _measure(path: Path, header: bytes, start: int, index: int) -> Hdu:
         if unpacked and min(unpacked) < 0:
             raise BadFileError(f"{where}: negative ZNAXISn. Fetch the file again.")
         width = abs(_integer(where, cards, "ZBITPIX")) // 8
-        _bound(where, prod(unpacked), width * prod(unpacked))
+        _bound(where, prod(unpacked), width * prod(unpacked), MAX_BYTES)
     return Hdu(index, name, start, len(header), -(-data // BLOCK) * BLOCK, cards)
 
 
@@ -168,11 +183,11 @@ def _integer(where: str, cards: dict[str, str], key: str, default: int | None = 
         ) from None
 
 
-def _bound(where: str, elements: int, data: int) -> None:
-    if elements > MAX_ELEMENTS or data > MAX_BYTES:
+def _bound(where: str, elements: int, data: int, limit: int) -> None:
+    if elements > MAX_ELEMENTS or data > limit:
         raise BadFileError(
-            f"{where}: claims {elements} elements, {data} bytes; at most {MAX_ELEMENTS} elements "
-            f"and {MAX_BYTES} bytes are read from one HDU. Cut the file into smaller ones."
+            f"{where}: claims {elements} elements or rows, {data} bytes; at most {MAX_ELEMENTS} "
+            f"and {limit} are read of one HDU. Cut the file into smaller ones."
         )
 
 
@@ -187,8 +202,7 @@ def _check_table(where: str, cards: dict[str, str], shape: list[int]) -> None:
                 f"{where}: TFORM{i + 1} = {cards.get(f'TFORM{i + 1}')!r} is no column format. "
                 "Fetch the file again."
             )
-        repeat = int(match[1] or 1)
-        width += -(-repeat // 8) if match[2] == "X" else repeat * _WIDTH[match[2]]
+        width += _width(match[0])
     if len(shape) != 2 or not 0 <= fields <= 999 or width != shape[0]:
         raise BadFileError(
             f"{where}: {fields} columns of together {width} bytes do not fill rows of "
@@ -196,15 +210,24 @@ def _check_table(where: str, cards: dict[str, str], shape: list[int]) -> None:
         )
 
 
-def verify_checksums(path: Path, hdus: list[Hdu] | None = None) -> int:
+def _width(form: str) -> int:
+    """Bytes per row of a column of this format, such as ``3E``."""
+    match = _FORM.match(form)
+    assert match
+    repeat = int(match[1] or 1)
+    return -(-repeat // 8) if match[2] == "X" else repeat * _WIDTH[match[2]]
+
+
+def verify_checksums(plain: Path, hdus: list[Hdu] | None = None, path: Path | None = None) -> int:
     """Number of HDUs whose checksums were found and agree.
 
     HDUs without the cards, or with empty ones, pass: the standard calls them undefined. Raises
     BadFileError naming the first HDU whose bytes are not those that were written.
     """
     verified = 0
-    with Path(path).open("rb") as stream:
-        for hdu in scan(Path(path)) if hdus is None else hdus:
+    path = path or plain
+    with plain.open("rb") as stream:
+        for hdu in scan(plain) if hdus is None else hdus:
             whole = hdu.cards.get("CHECKSUM", "").strip("0 ")
             data = hdu.cards.get("DATASUM", "").strip()
             if not whole and not data:

@@ -272,7 +272,7 @@ def _per_star(content: Content, given: float | str, stars: int) -> np.ndarray:
 
 def _names(content: Content, given: str | None, stars: int) -> np.ndarray:
     if given is None:
-        stem = content.path.stem
+        stem = Path(content.path.name.removesuffix(".gz")).stem
         return np.array([stem] if stars == 1 else [f"{stem}-{i:05d}" for i in range(stars)])
     return _spread(content, given, content.get(given), stars)
 

@@ -1,11 +1,14 @@
 """The border: what may be opened, and that damage is noticed."""
 
+import gzip
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from bayes_ddp.spectra import files, layout, unpack
 from bayes_ddp.spectra.files import (
     BadFileError,
     atomic_write,
@@ -38,6 +41,15 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files during a test."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
 @pytest.mark.parametrize(
     "name",
     ["a.fits[1]", "!a.fits", "a.fits(b)", "http://x/a.fits", "-a.fits", "a\nb.fits", "a|b.fits"],
@@ -54,11 +66,63 @@ def test_only_existing_regular_files_are_opened(tmp_path: Path) -> None:
         check_file(tmp_path)
 
 
-def test_compressed_files_are_refused_with_the_remedy(tmp_path: Path) -> None:
-    path = tmp_path / "a.fits.gz"
-    path.write_bytes(b"\x1f\x8b" + bytes(5000))
-    with pytest.raises(BadFileError, match="unpack it first"), open_fits(path):
+def test_file_that_gzip_packed_is_read_like_the_plain_one(image: Path, scratch: Path) -> None:
+    packed = image.with_name("image.fits.gz")
+    packed.write_bytes(gzip.compress(image.read_bytes()))
+    np.testing.assert_array_equal(read_image(packed, "FLUX"), read_image(image, "FLUX"))
+    with open_fits(packed) as file:
+        assert file.path == packed
+        assert list(scratch.iterdir()) != []
+    assert list(scratch.iterdir()) == []
+
+
+def test_damage_inside_a_packed_file_is_noticed_and_the_file_named(
+    image: Path, scratch: Path
+) -> None:
+    packed = image.with_name("image.fits.gz")
+    changed = bytearray(image.read_bytes())
+    changed[changed.index(b"EXTNAME = 'STARS") + 2880] ^= 1
+    packed.write_bytes(gzip.compress(bytes(changed)))
+    with pytest.raises(BadFileError, match=r"image\.fits\.gz, HDU 2 \(STARS\)"), open_fits(packed):
         pass
+    whole = gzip.compress(image.read_bytes())
+    for bad in (whole[:-50], whole[:30] + bytes(50) + whole[80:], b"\x1f\x8b" + bytes(5000)):
+        packed.write_bytes(bad)
+        with (
+            pytest.raises(BadFileError, match=r"image\.fits\.gz cannot be unpacked"),
+            open_fits(packed),
+        ):
+            pass
+    assert list(scratch.iterdir()) == []
+
+
+def test_file_that_unpacks_without_end_is_refused(
+    tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpack, "MAX_BYTES", 10**7)
+    path = tmp_path / "a.fits.gz"
+    path.write_bytes(gzip.compress(bytes(2 * 10**7)))
+    with pytest.raises(BadFileError, match="unpacks to more than 10000000 bytes"), open_fits(path):
+        pass
+    assert list(scratch.iterdir()) == []
+
+
+def test_of_a_large_table_only_what_is_asked_for_counts(
+    image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_BYTES", 20)
+    assert list(read_table(image, "STARS", ("ID",))) == ["ID"]  # 16 bytes
+    with pytest.raises(BadFileError, match=r"2 columns of 24 bytes.*at most 20 are read"):
+        read_table(image, "STARS", ("ID", "VALUE"))
+    monkeypatch.setattr(layout, "MAX_TABLE_BYTES", 29)
+    with pytest.raises(BadFileError, match=r"HDU 2 \(STARS\): claims 2 .*30 bytes"):
+        read_table(image, "STARS", ("ID",))
+
+
+def test_image_is_bounded_as_a_whole(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "MAX_BYTES", 799)
+    with pytest.raises(BadFileError, match=r"HDU 1 \(FLUX\): claims 200 .*800 bytes"):
+        read_image(image, "FLUX")
 
 
 def test_big_endian_never_leaves_the_border(image: Path) -> None:
