@@ -83,15 +83,17 @@ def demo(
     drawn = pictures.draw(setup, outcome, truth)
     names = setup.problem.prior.space.names
     mean, sd, _ = _summaries(setup, outcome)
+    published = np.isfinite(_column(setup, outcome, ""))
     to = outcome.path.parent / "pictures" / "recovery.png"
-    drawn.append(pictures.draw_recovery(truth, (mean, sd), names, to=to))
+    drawn.append(pictures.draw_recovery(truth, (mean, sd, published), names, to=to))
     figures = pipeline.figures(setup, outcome) | {
         "recovery": [row.row() for row in rows],
         "pictures": [str(p) for p in drawn],
     }
     lines = [
-        f"{stars} simulated stars, {rows[0].stars} without a warning. Their recovery (estimate - "
-        "truth):",
+        f"{stars} simulated stars, {rows[0].stars} without a warning. Recovery (estimate - truth) "
+        "of the labels",
+        "that they have in the catalogue (z-sys: with _SYS in the error):",
         *format_recovery(rows),
         *(f"  {n} x {name}" for name, n in figures["warnings"].items()),
         f"Catalogue: {outcome.path}",
@@ -124,24 +126,33 @@ def _summaries(
 def recovery_table(
     setup: pipeline.Setup, outcome: pipeline.Outcome, truth: np.ndarray
 ) -> list[Recovery]:
-    """Recovery of every label over the stars of a run that carry no warning.
+    """Recovery of each label over the stars that have it in the catalogue, and no warning.
 
     truth : [row label].
     """
-    return recovery(setup.problem.prior.space.names, truth, _summaries(setup, outcome))
+    mean, sd, quantile = _summaries(setup, outcome)
+    mean = np.where(np.isfinite(_column(setup, outcome, "")), mean, np.nan)
+    names = setup.problem.prior.space.names
+    return recovery(names, truth, (mean, sd, quantile), _column(setup, outcome, "_SYS"))
+
+
+def _column(setup: pipeline.Setup, outcome: pipeline.Outcome, ending: str) -> np.ndarray:
+    """[row label], one kind of column of the catalogue."""
+    names = setup.problem.prior.space.names
+    return np.stack([np.asarray(outcome.table[label(n).column + ending]) for n in names], axis=1)
 
 
 def format_recovery(rows: list[Recovery]) -> list[str]:
     """Lines of a table, one a label."""
     lines = [
         f"{'label':8s} {'stars':>5s} {'bias':>9s} {'scatter':>9s} {'z-bias':>7s} {'z-scat':>7s} "
-        f"{'in 68 %':>8s} {'in 95 %':>8s}"
+        f"{'z-sys':>6s} {'in 68 %':>8s} {'in 95 %':>8s}"
     ]
     for row in rows:
         digits = label(row.name).digits
         lines.append(
             f"{row.name:8s} {row.stars:5d} {row.bias:9.{digits}f} {row.scatter:9.{digits}f} "
-            f"{row.z_bias:7.2f} {row.z_scatter:7.2f} {row.in_68:5d}/{row.stars:<3d}"
-            f"{row.in_95:5d}/{row.stars:<3d}"
+            f"{row.z_bias:7.2f} {row.z_scatter:7.2f} {row.z_total:6.2f} "
+            f"{row.in_68:5d}/{row.stars:<3d}{row.in_95:5d}/{row.stars:<3d}"
         )
     return lines

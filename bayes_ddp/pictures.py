@@ -71,9 +71,16 @@ def _snr_columns(setup: pipeline.Setup) -> list[str]:
 
 
 def draw_recovery(
-    truth: np.ndarray, estimate: tuple[np.ndarray, np.ndarray], names: tuple[str, ...], *, to: Path
+    truth: np.ndarray,
+    estimate: tuple[np.ndarray, np.ndarray, np.ndarray],
+    names: tuple[str, ...],
+    *,
+    to: Path,
 ) -> Path:
-    """Estimates against truth, one panel a label; estimate is (mean, sd), all [star label]."""
+    """Estimates against truth, one panel a label.
+
+    estimate : mean, sd and whether the catalogue has the value; all [star label].
+    """
     columns = 5
     figure = Figure(figsize=(14, 2.8 * -(-len(names) // columns)), layout="constrained")
     axes = figure.subplots(-(-len(names) // columns), columns, squeeze=False).ravel()

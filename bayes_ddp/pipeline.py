@@ -253,7 +253,10 @@ def _finished(path: Path, identity: str) -> Posterior | None:
 
 def _rows(setup: Setup, rows: np.ndarray, result: Posterior) -> Table:
     raw = setup.raw.take(rows)
-    table = catalog.make_catalogue(raw, result, arm_snr(raw), result.warn, fatal=setup.fatal)
+    limits = catalog.model_limits(setup.problem.prior.space, setup.card)
+    table = catalog.make_catalogue(
+        raw, result, arm_snr(raw), result.warn, model=limits, fatal=setup.fatal
+    )
     table["_ROW"] = rows
     return table
 

@@ -199,11 +199,15 @@ def plot_recovery(
     truth: np.ndarray,
     mean: np.ndarray,
     sd: np.ndarray,
+    published: np.ndarray | None = None,
+    *,
     names: Sequence[str],
 ) -> list[ErrorbarContainer]:
     """Draw how far each fitted label lies from its truth, one label on each of ``axes``.
 
     truth, mean, sd : [star label], units of ``names``; stars with NaN are left out.
+    published : [star label] bool, which values a catalogue has; the others, undetected and drawn
+        to the prior, are open and pale.
 
     Raises ValueError where there are fewer axes than labels; axes beyond them are hidden.
     """
@@ -212,6 +216,13 @@ def plot_recovery(
     drawn = []
     for i, (name, ax) in enumerate(zip(names, axes, strict=False)):
         known = np.isfinite(truth[:, i]) & np.isfinite(mean[:, i]) & np.isfinite(sd[:, i])
+        if published is not None:
+            pale = known & ~published[:, i]
+            known &= published[:, i]
+            ax.plot(
+                truth[pale, i], (mean - truth)[pale, i], "o", markerfacecolor="none",
+                markeredgecolor="0.75", markersize=3.2, markeredgewidth=0.7, zorder=1,
+            )  # fmt: skip
         offset = (mean - truth)[known, i]
         drawn.append(ax.errorbar(
             truth[known, i], offset, yerr=sd[known, i], fmt="o", color="0.2", markersize=3.2,

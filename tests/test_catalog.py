@@ -17,6 +17,7 @@ from bayes_ddp.labels import LABELS, LabelSpace, label
 from bayes_ddp.spectra.spectrum import RawArm, RawSpectra
 
 NAMES = ("teff", "logg", "feh", "mg_fe", "c_fe")
+SNR = {"b": np.full(3, 20.0), "r": np.full(3, 30.0)}
 PROVENANCE = {
     "BDDPVER": "0.1.0",
     "EMUSHA": "a" * 64,
@@ -98,7 +99,7 @@ def without(result: Posterior, star: int) -> Posterior:
 
 def table_of(result: Posterior, warn: np.ndarray | None = None) -> Table:
     count = len(result)
-    snr = {"b": np.full(count, 20.0), "r": np.full(count, 30.0)}
+    snr = {arm: values[:1].repeat(count) for arm, values in SNR.items()}
     warn = np.zeros(count, np.int64) if warn is None else warn
     return catalog.make_catalogue(spectra(count), result, snr, warn)
 
@@ -365,3 +366,58 @@ def test_poor_chi2_is_more_than_three_per_pixel():
         pixels=np.array([40, 40, 0]),
     )
     assert catalog.chi2_warning(result).tolist() == [0, WARN.POOR_CHI2, 0]
+
+
+def test_error_of_the_model_can_hide_what_noise_alone_would_detect():
+    sharp = combined(0.1, 0.02)
+    assert catalog.label_flags(sharp, np.array([[np.nan]]))[1][0, 0] == catalog.DETECTED
+    assert catalog.label_flags(sharp, np.array([[0.1]]))[1][0, 0] == catalog.DETECTED
+    assert catalog.label_flags(sharp, np.array([[0.3]]))[1][0, 0] == catalog.PRIOR_DOMINATED
+
+
+@given(centre=st.floats(-3, 3), sd=st.floats(0.01, 3), error=st.floats(0.01, 3))
+def test_error_of_the_model_counts_as_noise_of_that_size(centre, sd, error):
+    """A likelihood of width sd with a model error beside it has the flag of both together."""
+    width = np.hypot(sd, error)
+    lines, high = 1 / (np.log(10) * width), (0.4 - centre) / width
+    if min(abs(lines - 2), abs(abs(high) - 2), abs(width / 0.2 - 1)) < 1e-6:
+        return  # on a boundary rounding decides
+    wanted = catalog.label_flags(combined(centre, width))[1][0, 0]
+    assert catalog.label_flags(combined(centre, sd), error)[1][0, 0] == wanted
+
+
+def test_what_is_detected_outside_the_trained_range_has_no_value():
+    space = LabelSpace(NAMES, (4000.0, 0.5, -3.0, -0.5, -1.0), (8000.0, 5.2, 0.5, 1.0, 2.5))
+    limits = catalog.model_limits(space, {})
+    result = posterior(3)
+    draws, mean = result.draws.copy(), result.mean.copy()
+    place = NAMES.index("mg_fe")
+    draws[:, 1, place] += 5.0
+    mean[1, place] += 5.0
+    before, after = (
+        catalog.make_catalogue(spectra(3), r, SNR, np.zeros(3, np.int64), model=limits)
+        for r in (result, replace(result, draws=draws, mean=mean))
+    )
+    assert (before["MG_FE_FLAG"] == catalog.DETECTED).all()
+    assert after["MG_FE_FLAG"].tolist() == [0, catalog.OUT_OF_RANGE, 0]
+    assert np.isfinite(after["MG_FE"]).tolist() == [True, False, True]
+    assert np.isfinite(after["MG_FE_P50"]).all()
+
+
+def test_error_of_the_model_is_that_of_the_worst_kind_a_star_is_of():
+    space = LabelSpace(NAMES, (4000.0, 0.5, -3.0, -0.5, -1.0), (8000.0, 5.2, 0.5, 1.0, 2.5))
+    told = {
+        "labels": list(NAMES), "stars": 10, "all": [9.0] * 5,
+        "feh_-1_to_0": [10.0, 0.1, 0.1, 0.1, 0.1], "feh_below_-2": [50.0, 0.5, 0.5, 0.5, 0.5],
+        "teff_above_4700": [20.0, 0.05, 0.05, 0.2, 0.05],
+    }  # fmt: skip
+    limits = catalog.model_limits(space, {"validation": {"label_error": told}})
+    labels = np.array(
+        [[5000.0, 4, -0.5, 0, 0], [5000.0, 4, -2.5, 0, 0], [4200.0, 2, 0.2, 0, 0], [np.nan] * 5]
+    )
+    found = limits.label_error(labels)
+    np.testing.assert_allclose(found[0], [20.0, 0.1, 0.1, 0.2, 0.1])
+    np.testing.assert_allclose(found[1], [50.0, 0.5, 0.5, 0.5, 0.5])
+    assert np.isnan(found[2:]).all()
+    other = {"validation": {"label_error": told | {"labels": list(NAMES[::-1])}}}
+    assert np.isnan(catalog.model_limits(space, other).label_error(labels)).all()

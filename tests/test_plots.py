@@ -114,7 +114,7 @@ def test_recovery_draws_fit_minus_truth_of_fitted_stars():
     mean, sd = truth + 0.5, np.ones((10, 3))
     mean[4] = np.nan
     axes = Figure().subplots(2, 2).ravel()
-    drawn = plots.plot_recovery(axes, truth, mean, sd, NAMES[:3])
+    drawn = plots.plot_recovery(axes, truth, mean, sd, names=NAMES[:3])
     points = drawn[1].lines[0]
     np.testing.assert_allclose(points.get_ydata(), np.full(9, 0.5))
     np.testing.assert_array_equal(points.get_xdata(), np.delete(truth[:, 1], 4))

@@ -13,7 +13,14 @@ from astropy.table import Column as TableColumn
 from astropy.table import Table
 
 from bayes_ddp.catalog.columns import COLUMNS, Column
-from bayes_ddp.catalog.verdict import PRIOR_DOMINATED, UPPER_LIMIT, label_flags
+from bayes_ddp.catalog.model import ModelLimits
+from bayes_ddp.catalog.verdict import (
+    NOT_FITTED,
+    OUT_OF_RANGE,
+    PRIOR_DOMINATED,
+    UPPER_LIMIT,
+    label_flags,
+)
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.labels import label
@@ -57,6 +64,7 @@ def make_catalogue(
     snr: Mapping[str, np.ndarray],
     warn: np.ndarray,
     *,
+    model: ModelLimits | None = None,
     fatal: WARN = FATAL,
 ) -> Table:
     """The catalogue: identifiers as the reader gave them, labels, fit, warnings; a row per star.
@@ -70,6 +78,8 @@ def make_catalogue(
     warn : [star] int64
         Joined with ``posterior.warn``. A star with a bit of ``fatal`` or with ``LABEL_EDGE`` has
         NaN in every label column.
+    model
+        What the model knows of each label; None where that is not known.
     fatal
         ``FATAL``, without NOT_STAR where the run asked for targets of any type.
 
@@ -84,7 +94,7 @@ def make_catalogue(
         )
     warn = np.asarray(warn, np.int64) | posterior.warn
     untrusted = (warn & int(fatal | WARN.LABEL_EDGE)) != 0
-    values = _values(raw, posterior, snr, untrusted) | {"WARN": warn}
+    values = _values(raw, posterior, snr, untrusted, model) | {"WARN": warn}
     table = Table(
         meta={f"LABEL{i:02d}": label(n).column for i, n in enumerate(posterior.names, 1)}
     )
@@ -97,16 +107,24 @@ def make_catalogue(
 
 
 def _values(
-    raw: RawSpectra, posterior: Posterior, snr: Mapping[str, np.ndarray], untrusted: np.ndarray
+    raw: RawSpectra,
+    posterior: Posterior,
+    snr: Mapping[str, np.ndarray],
+    untrusted: np.ndarray,
+    model: ModelLimits | None,
 ) -> dict[str, np.ndarray]:
     """Name of a row of ``COLUMNS`` -> [star ...], [star label] or [star arm]."""
-    information, flag = label_flags(posterior)
-    hidden = untrusted[:, None] | (flag == UPPER_LIMIT) | (flag == PRIOR_DOMINATED)
-    p16, p50, p84, p95 = posterior.quantiles((0.16, 0.5, 0.84, 0.95))
+    p16, p50, p84, p95 = posterior.summary()
+    error, outside = np.full(posterior.mean.shape, np.nan), np.zeros(posterior.mean.shape, bool)
+    if model is not None:
+        error, outside = model.label_error(posterior.mean), model.outside(p50)
+    information, flag = label_flags(posterior, error, outside)
+    hidden = untrusted[:, None] | np.isin(flag, (UPPER_LIMIT, PRIOR_DOMINATED, OUT_OF_RANGE))
     pixels = posterior.pixels
     values = {
         "{label}": np.where(hidden, np.nan, posterior.mean),
         "{label}_ERR": posterior.sd,
+        "{label}_SYS": np.where(flag == NOT_FITTED, np.nan, error),
         "{label}_P16": p16,
         "{label}_P50": p50,
         "{label}_P84": p84,

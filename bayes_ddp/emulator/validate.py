@@ -15,11 +15,12 @@ from scipy.ndimage import gaussian_filter1d
 
 from bayes_ddp.emulator.features import evaluate
 from bayes_ddp.emulator.network import BasisNetwork
+from bayes_ddp.emulator.shift import SNR, label_shifts
 
 if TYPE_CHECKING:
     from bayes_ddp.emulator.training import TrainingSet
 
-__all__ = ["predict", "validate"]
+__all__ = ["predict", "star_groups", "validate"]
 
 FOLDS = 10
 REGIONS = (3600, 4400, 5000, 5800, 6800, 7600, 8900, 9850)
@@ -27,6 +28,7 @@ METALLICITIES = (-9.0, -2.0, -1.0, 0.0, 9.0)
 _METALLICITY_NAMES = ("feh_below_-2", "feh_-2_to_-1", "feh_-1_to_0", "feh_above_0")
 _SMOOTH_PIXELS = 2.0
 _WEAK = 1e-5
+_LEAST_STARS = 10
 
 
 def predict(network: BasisNetwork, labels: np.ndarray) -> np.ndarray:
@@ -77,6 +79,9 @@ def validate(
         missed = predict(network, apart.labels) - apart.flux
         figures["held_out"] = _flux_figures(apart.wave, missed, apart.labels, apart.space)
     figures["gradient"] = _gradient_figures(known, change, found)
+    figures["label_error"] = _label_figures(
+        *label_shifts(network, known, residual, error), known.space
+    )
     return error.astype(np.float32), figures
 
 
@@ -92,12 +97,35 @@ def _flux_figures(
         inside = (wave >= low) & (wave < high)
         if inside.any():
             figures[f"wave_{low}_{high}"] = both(residual[:, inside])
+    groups = star_groups(labels, space)
+    return figures | {name: both(residual[rows]) for name, rows in groups.items() if rows.any()}
+
+
+def star_groups(labels: np.ndarray, space: Any) -> dict[str, np.ndarray]:
+    """Name -> [star] bool of the kinds of stars that a card tells apart.
+
+    labels : [star label], in the order of ``space``.
+    """
     feh, teff = labels[:, space.index("feh")], labels[:, space.index("teff")]
-    groups = {
+    return {
         name: (feh >= least) & (feh < most)
         for name, (least, most) in zip(_METALLICITY_NAMES, pairwise(METALLICITIES), strict=True)
     } | {"teff_below_4700": teff < 4700, "teff_above_4700": teff >= 4700}
-    return figures | {name: both(residual[rows]) for name, rows in groups.items() if rows.any()}
+
+
+def _label_figures(labels: np.ndarray, shift: np.ndarray, space: Any) -> dict[str, Any]:
+    """Per label, the size that 68.3 % of the shifts do not exceed, by kind of star."""
+    figures: dict[str, Any] = {
+        "stars": len(shift),
+        "method": "68.3 % of |shift of a label by the network's error|, out of fold, "
+        f"fits at S/N {SNR:.0f} a pixel",
+        "labels": list(space.names),
+    }
+    groups = {"all": np.ones(len(shift), bool)} | star_groups(labels, space)
+    for name, rows in groups.items():
+        if rows.sum() >= _LEAST_STARS:
+            figures[name] = [_round(v) for v in np.quantile(np.abs(shift[rows]), 0.683, axis=0)]
+    return figures
 
 
 def _gradient_figures(

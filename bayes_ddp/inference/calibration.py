@@ -13,7 +13,8 @@ class Recovery:
     """Recovery of one label over many stars.
 
     bias, scatter : mean and standard deviation of estimate minus truth, in the label's unit.
-    z_bias, z_scatter : the same of (estimate - truth) / error. in_68, in_95 : how many truths lie
+    z_bias, z_scatter : the same of (estimate - truth) / error. z_total : z_scatter with the
+    model's error in the error, NaN where that is not known. in_68, in_95 : how many truths lie
     inside the central interval of the draws.
     """
 
@@ -25,6 +26,7 @@ class Recovery:
     z_scatter: float
     in_68: int
     in_95: int
+    z_total: float = np.nan
 
     def row(self) -> dict[str, float | int | str]:
         """The figures as a plain dict."""
@@ -32,7 +34,10 @@ class Recovery:
 
 
 def recovery(
-    names: Sequence[str], truth: np.ndarray, posterior: tuple[np.ndarray, np.ndarray, np.ndarray]
+    names: Sequence[str],
+    truth: np.ndarray,
+    posterior: tuple[np.ndarray, np.ndarray, np.ndarray],
+    model_error: np.ndarray | None = None,
 ) -> list[Recovery]:
     """One ``Recovery`` per label.
 
@@ -42,6 +47,7 @@ def recovery(
     posterior
         mean, sd [star label] and quantiles [4 star label] at 2.5, 16, 84 and 97.5 %. Stars with
         NaN in mean or sd of a label are left out of that label.
+    model_error : [star label], the model's own error beside sd.
     """
     mean, sd, quantile = posterior
     rows = []
@@ -50,6 +56,7 @@ def recovery(
         gap = (mean - truth)[known, i]
         z = gap / sd[known, i]
         value = truth[known, i]
+        beside = np.nan if model_error is None else model_error[known, i]
         outer_low, low, high, outer_high = quantile[:, known, i]
         several = len(gap) > 1
         rows.append(
@@ -62,6 +69,9 @@ def recovery(
                 z_scatter=float(z.std(ddof=1)) if several else np.nan,
                 in_68=int(((value > low) & (value < high)).sum()),
                 in_95=int(((value > outer_low) & (value < outer_high)).sum()),
+                z_total=float((gap / np.hypot(sd[known, i], beside)).std(ddof=1))
+                if several
+                else np.nan,
             )
         )
     return rows

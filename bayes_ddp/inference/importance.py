@@ -27,7 +27,7 @@ from bayes_ddp.inference.forward import StarData
 from bayes_ddp.inference.laplace import fit_stars, summarise
 from bayes_ddp.inference.mcmc import RHAT_LIMIT, chain_diagnostics
 from bayes_ddp.inference.model import star_model
-from bayes_ddp.inference.posterior import Posterior
+from bayes_ddp.inference.posterior import QUANTILES, Posterior, blank, weighted_quantiles
 from bayes_ddp.inference.problem import Problem
 
 __all__ = ["Exact"]
@@ -156,12 +156,13 @@ def systematic(weight: np.ndarray, number: int, rng: np.random.Generator) -> np.
 class Exact:
     """``kind = "exact"``: the exact posterior, by importance or, where that fails, by chains.
 
-    ``draws`` equally weighted draws are kept a star; mean and covariance are of all of them.
+    ``draws`` equally weighted draws are kept a star; mean, covariance and the quantiles of a
+    catalogue are of all that were made.
     """
 
     draws: Annotated[int, Field(ge=2, le=3072)] = 256
     kind: Literal["exact"] = "exact"
-    diagnostics: ClassVar[tuple[str, ...]] = ("khat", "rhat", "ess")
+    diagnostics: ClassVar[tuple[str, ...]] = ("khat", "rhat", "ess", *QUANTILES)
 
     def __call__(self, problem: Problem, stars: StarData, keys: Array) -> Posterior:
         """Posterior of a batch; keys [star]. Stars without a best fit stay NaN.
@@ -253,7 +254,7 @@ def _room(laplace: Posterior, number: int) -> Posterior:
         log_weight=np.zeros((number, count)),
         mean=laplace.mean.copy(), covariance=laplace.covariance.copy(),
         velocity=laplace.velocity.copy(), lsf=laplace.lsf.copy(), warn=laplace.warn.copy(),
-        diagnostics={name: np.full(count, np.nan) for name in Exact.diagnostics},
+        diagnostics=blank(laplace.names, count, 0, diagnostics=Exact.diagnostics).diagnostics,
     )  # fmt: skip
 
 
@@ -270,5 +271,8 @@ def _write(result: Posterior, star: int, drawn: Drawn, number: int) -> None:
     result.lsf[star] = weight @ drawn.width
     for name in ("khat", "rhat", "ess"):
         result.diagnostics[name][star] = getattr(drawn, name)
+    quantiles = weighted_quantiles(drawn.labels, weight, tuple(QUANTILES.values()))
+    for name, values in zip(QUANTILES, quantiles, strict=True):
+        result.diagnostics[name][star] = values
     result.warn[star] |= int(WARN.HIGH_RHAT) if drawn.rhat > RHAT_LIMIT else 0
     result.warn[star] |= int(WARN.LOW_ESS) if drawn.ess < _MIN_ESS else 0

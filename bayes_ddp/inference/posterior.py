@@ -16,6 +16,7 @@ from bayes_ddp.labels import label
 from bayes_ddp.spectra.files import atomic_write
 
 __all__ = [
+    "QUANTILES",
     "Posterior",
     "blank",
     "concatenate",
@@ -27,8 +28,12 @@ __all__ = [
     "rounded",
     "to_arviz",
     "to_dataset",
+    "weighted_quantiles",
     "write_part",
 ]
+
+QUANTILES = {"p16": 0.16, "p50": 0.5, "p84": 0.84, "p95": 0.95}
+"""Those of a catalogue, by the names they have among a sampler's diagnostics."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Posterior:
     lsf : [star arm], fitted factor on the LSF width.
     warn : [star] int64.
     chains : how many chains the draws hold.
-    diagnostics : name -> [star label] or [star]; ``rhat``, ``ess``, ``khat``, ``divergences``.
+    diagnostics : name -> [star label] or [star]; ``rhat``, ``ess``, ``khat``, ``divergences``
+        and quantiles ``p16``, ``p50``, ``p84``, ``p95``.
     """
 
     names: tuple[str, ...]
@@ -73,18 +79,18 @@ class Posterior:
 
     def quantiles(self, levels: Sequence[float]) -> np.ndarray:
         """[level star label], weighted quantiles of the draws; NaN where a star has no draws."""
-        order = np.argsort(self.draws, axis=0)
-        ranked = np.take_along_axis(self.draws, order, axis=0)
         with np.errstate(invalid="ignore"):
             weight = np.exp(self.log_weight - np.max(self.log_weight, axis=0))
-        spread = np.broadcast_to(weight[..., None], self.draws.shape)
-        mass = np.cumsum(np.take_along_axis(spread, order, axis=0), axis=0)
-        centre = mass - 0.5 * np.take_along_axis(spread, order, axis=0)
         result = np.full((len(levels), *self.mean.shape), np.nan)
-        for star, column in np.argwhere(np.isfinite(self.draws).all(axis=0)):
-            at = centre[:, star, column] / mass[-1, star, column]
-            result[:, star, column] = np.interp(levels, at, ranked[:, star, column])
+        for star in np.flatnonzero(np.isfinite(self.draws).all(axis=(0, 2))):
+            result[:, star] = weighted_quantiles(self.draws[:, star], weight[:, star], levels)
         return result
+
+    def summary(self) -> np.ndarray:
+        """[level star label], the ``QUANTILES``: of all draws that a sampler made, if it tells."""
+        if QUANTILES.keys() <= self.diagnostics.keys():
+            return np.stack([self.diagnostics[name] for name in QUANTILES])
+        return self.quantiles(tuple(QUANTILES.values()))
 
     def take(self, rows: np.ndarray) -> "Posterior":
         """The stars in ``rows``, in that order."""
@@ -97,6 +103,17 @@ class Posterior:
             changed[name] = getattr(self, name)[rows]
         changed["diagnostics"] = {n: v[rows] for n, v in self.diagnostics.items()}
         return replace(self, **changed)
+
+
+def weighted_quantiles(
+    draws: np.ndarray, weight: np.ndarray, levels: Sequence[float]
+) -> np.ndarray:
+    """[level label] of draws [draw label] with weights [draw], linear between draws."""
+    order = np.argsort(draws, axis=0)
+    ranked, share = np.take_along_axis(draws, order, axis=0), weight[order]
+    centre = (np.cumsum(share, axis=0) - 0.5 * share) / weight.sum()
+    columns = zip(centre.T, ranked.T, strict=True)
+    return np.stack([np.interp(levels, at, values) for at, values in columns], axis=1)
 
 
 def concatenate(parts: Sequence[Posterior]) -> Posterior:
@@ -143,6 +160,7 @@ def blank(
     """
     size = len(names)
     nothing = {"divergences": np.zeros(stars, np.int32)}
+    nothing |= {name: np.full((stars, size), np.nan) for name in QUANTILES}
     return Posterior(
         names=names,
         draws=np.full((2, stars, size), np.nan),

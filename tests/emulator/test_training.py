@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from bayes_ddp.emulator import card as cards
+from bayes_ddp.emulator import shift as shift_module
 from bayes_ddp.emulator.density import density_table, trained_space
 from bayes_ddp.emulator.pixels import initial_pixels, payne_loss, train_pixels
 from bayes_ddp.emulator.ridge import principal_rows, ridge_solve
+from bayes_ddp.emulator.shift import label_shifts
 from bayes_ddp.emulator.tables import to_toml
 from bayes_ddp.emulator.training import TrainingSet, fit_network
 from bayes_ddp.emulator.validate import predict, validate
@@ -95,6 +97,33 @@ def test_validation_reports_the_error_of_stars_left_out():
     assert figures["gradient"]["labels"] == ["teff", "feh", "mg_fe"]
     assert max(figures["gradient"]["all"]) < 1
     assert tomllib.loads(to_toml(figures)) == figures
+
+
+def test_error_that_looks_like_other_labels_moves_the_fit_to_their_spectra(monkeypatch):
+    """Two kinds of lines cannot tell three labels, so spectra are compared and not labels."""
+    monkeypatch.setattr(shift_module, "SNR", 1e5)  # so that the labels' ranges do not count
+    known = toy_set(60)
+    network = fit_network(SETTINGS, known)
+    by = np.array([2.0, -0.001, 0.002]) * np.random.default_rng(3).normal(size=(60, 3))
+    flux = predict(network, known.labels)
+    moved = predict(network, known.labels + by)
+    at, shift = label_shifts(network, known, flux - moved, np.zeros(len(WAVE), np.float32))
+    np.testing.assert_array_equal(at, known.labels)
+    left = np.std(predict(network, known.labels + shift) - moved)
+    assert left < 0.05 * np.std(moved - flux)
+
+
+def test_label_error_of_the_card_tells_kinds_of_stars_apart():
+    known, apart = toy_set(60), toy_set(10, points=0, seed=5)
+    network = fit_network(SETTINGS, known)
+    _, figures = validate(
+        lambda part: fit_network(SETTINGS, part), network, known=known, apart=apart
+    )
+    told = figures["label_error"]
+    assert told["labels"] == ["teff", "feh", "mg_fe"] and told["stars"] == 60
+    kinds = set(told) - {"labels", "stars", "method", "all"}
+    assert kinds == {"feh_-1_to_0", "feh_above_0", "teff_above_4700"}
+    assert all(0 < value < 100 for kind in kinds for value in told[kind])
 
 
 def test_ridge_is_the_same_in_dual_and_primal_form():

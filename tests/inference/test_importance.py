@@ -16,7 +16,7 @@ from bayes_ddp.inference.compress import compress
 from bayes_ddp.inference.importance import Exact, systematic
 from bayes_ddp.inference.mcmc import chain_diagnostics
 from bayes_ddp.inference.model import StarModel, star_model
-from bayes_ddp.inference.posterior import Posterior
+from bayes_ddp.inference.posterior import QUANTILES, Posterior
 from bayes_ddp.inference.problem import load_stars
 
 
@@ -86,6 +86,9 @@ def test_summaries_and_kept_draws_agree(exact: Posterior) -> None:
         assert (np.abs(gap) < 5 * exact.sd[star] / np.sqrt(100)).all()
         assert np.linalg.eigvalsh(np.corrcoef(exact.draws[:, star].T)).min() > 0
         assert exact.diagnostics["ess"][star] >= 400
+        gap = exact.quantiles(list(QUANTILES.values()))[:, star] - exact.summary()[:, star]
+        assert (np.abs(gap) < 5 * 2.1 * exact.sd[star] / np.sqrt(100)).all()  # worst at 95 %
+        assert (np.abs(gap) > 0).any()  # of all draws, not of those that are kept
     assert not exact.log_weight.any()
     assert not exact.warn[[0, 2]].any()
 
