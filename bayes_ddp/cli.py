@@ -34,6 +34,8 @@ def main() -> None:
         if os.environ.get("BAYES_DDP_TRACEBACK"):
             raise
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            text = f"{error.filename}: {error.strerror}. Check the path."
         print(f"bayes-ddp: {text}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -36,6 +36,8 @@ class WARN(IntFlag):
     FAST_ROTATOR = 1 << 21
     EXTRAPOLATION = 1 << 22
     MULTIMODAL = 1 << 23
+    RV_WARN = 1 << 24
+    RV_DISAGREES = 1 << 25
 
 
 DESCRIPTIONS = {
@@ -63,6 +65,8 @@ DESCRIPTIONS = {
     WARN.FAST_ROTATOR: "lines broader than the LSF allows: rotation, or two stars",
     WARN.EXTRAPOLATION: "labels rarer than 1 in 1000 of those the model was trained on",
     WARN.MULTIMODAL: "two peaks in the posterior of a label",
+    WARN.RV_WARN: "the survey warns of its velocity, or its error is unknown; fitted freely",
+    WARN.RV_DISAGREES: "the spectrum moves over 5 sigma from the catalogue's velocity",
 }
 
 FATAL = (

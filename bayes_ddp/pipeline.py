@@ -164,6 +164,7 @@ def fit_chunk(setup: Setup, rows: np.ndarray, size: int) -> tuple[Posterior, np.
     stars = load_stars(setup.problem, pad(spectrum, size))
     result = setup.run.sampler(setup.problem, stars, keys).take(np.arange(len(rows)))
     warn = warn | result.warn | catalog.chi2_warning(result)
+    warn = warn | catalog.velocity_warning(result, raw.vrad_err)
     warn = warn | catalog.edge_warning(result, setup.problem.prior.space)
     return result, warn | catalog.odd_warning(result, setup.trained, lsf_sd=setup.problem.lsf_sd)
 

@@ -421,3 +421,10 @@ def test_error_of_the_model_is_that_of_the_worst_kind_a_star_is_of():
     assert np.isnan(found[2:]).all()
     other = {"validation": {"label_error": told | {"labels": list(NAMES[::-1])}}}
     assert np.isnan(catalog.model_limits(space, other).label_error(labels)).all()
+
+
+def test_velocity_far_from_the_catalogue_s_is_named():
+    shift = np.array([[4.9, 1], [-5.1, 1], [100, 9], [np.nan, np.nan]])
+    result = replace(posterior(4), velocity=shift)
+    warn = catalog.velocity_warning(result, np.array([1.0, 1.0, 30.0, 1.0]))
+    assert warn.tolist() == [0, WARN.RV_DISAGREES, 0, 0]

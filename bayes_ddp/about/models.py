@@ -60,16 +60,27 @@ def _label_table(card: dict[str, Any]) -> list[str]:
     labels = card["labels"]
     gradient = card.get("validation", {}).get("gradient", {})
     wrong = dict(zip(gradient.get("labels", ()), gradient.get("all", ()), strict=False))
-    lines = [f"  {'label':8s}{'low':>8s}{'high':>8s}  {'unit':6s}{'gradient error':>15s}"]
+    moved = card.get("validation", {}).get("label_error", {})
+    shift = dict(zip(moved.get("labels", ()), moved.get("all", ()), strict=False))
+    lines = [
+        f"  {'label':8s}{'low':>8s}{'high':>8s}  {'unit':6s}{'gradient error':>15s}"
+        f"{'label error':>13s}"
+    ]
     for name, unit, low, high in zip(
         labels["names"], labels["units"], labels["low"], labels["high"], strict=True
     ):
         error = f"{wrong[name]:15.2f}" if name in wrong else f"{'-':>15s}"
-        lines.append(f"  {name:8s}{low:8g}{high:8g}  {unit:6s}{error}")
+        size = f"{shift[name]:13.3g}" if name in shift else f"{'-':>13s}"
+        lines.append(f"  {name:8s}{low:8g}{high:8g}  {unit:6s}{error}{size}")
     lines.append(
         "  gradient error: relative to the physical gradient, median over "
         f"{gradient.get('reference_points', 0)} points left out"
     )
+    if shift:
+        lines.append(
+            f"  label error: 68 % of the shifts of a label by the model's own error, of "
+            f"{moved['stars']} stars left out"
+        )
     return lines
 
 

@@ -14,6 +14,7 @@ from bayes_ddp.catalog.verdict import (
     UPPER_LIMIT,
     chi2_warning,
     label_flags,
+    velocity_warning,
 )
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "read_columns",
     "trained_density",
     "unpack_covariance",
+    "velocity_warning",
     "write_catalogue",
 ]

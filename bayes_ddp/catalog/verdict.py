@@ -13,6 +13,7 @@ __all__ = [
     "UPPER_LIMIT",
     "chi2_warning",
     "label_flags",
+    "velocity_warning",
 ]
 
 DETECTED, UPPER_LIMIT, PRIOR_DOMINATED, OUT_OF_RANGE, NOT_FITTED = 0, 1, 2, 3, 255
@@ -20,6 +21,7 @@ DETECTED, UPPER_LIMIT, PRIOR_DOMINATED, OUT_OF_RANGE, NOT_FITTED = 0, 1, 2, 3, 2
 
 _BY_INFORMATION = ("teff", "logg", "vmic", "feh")
 _MAX_CHI2 = 3.0  # per pixel
+_MAX_SHIFT = 5.0  # sigma
 
 
 def label_flags(
@@ -66,6 +68,17 @@ def label_flags(
     flag = np.where((flag == DETECTED) & outside, OUT_OF_RANGE, flag)
     fitted = np.isfinite(posterior.mean) & (sd > 0) & (prior_sd > 0)
     return information, np.where(fitted, flag, NOT_FITTED).astype(np.uint8)
+
+
+def velocity_warning(posterior: Posterior, prior_sd: np.ndarray) -> np.ndarray:
+    """[star] int64: ``RV_DISAGREES`` where the fit leaves the catalogue's velocity by 5 sigma.
+
+    prior_sd : [star], error of the catalogue's velocity, km/s. Where it is right, the fitted
+    shift scatters by less than that. Where it is wrong, prior and spectrum pull apart, the shift
+    ends between them, and the labels make up for lines in the wrong place.
+    """
+    far = np.abs(posterior.velocity[:, 0]) > _MAX_SHIFT * prior_sd  # False for NaN
+    return np.where(far, int(WARN.RV_DISAGREES), 0).astype(np.int64)
 
 
 def chi2_warning(posterior: Posterior) -> np.ndarray:

@@ -188,6 +188,8 @@ def take_in(
     held = Held.read(pack) if (pack / "card.toml").exists() else Held.empty()
     found: dict[str, Path] = {}
     for folder in folders:
+        if not Path(folder).is_dir():
+            raise ValueError(f"{folder} is no folder. Name folders with g_*.npz or ref_*.npz.")
         for pattern in ("g_*.npz", "*/g_*.npz", "ref_*.npz", "*/ref_*.npz"):
             for path in sorted(Path(folder).glob(pattern)):
                 if ".part" not in path.name and path.stem not in held.names:

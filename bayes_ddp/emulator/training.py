@@ -155,6 +155,11 @@ def train_model(
 
     progress : called with one line for each stage.
     """
+    if not (folder / "train.toml").is_file():
+        raise ValueError(
+            f"{folder} has no train.toml, which tells how a model is trained. Name a folder of "
+            f"{folder.parent} that has one, or give no name to train all of them."
+        )
     with open(folder / "train.toml", "rb") as stream:
         settings = tomllib.load(stream)["train"]
     library = read_pack(pack)

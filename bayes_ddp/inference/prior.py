@@ -246,7 +246,8 @@ class LabelPrior:
                 if last < table["teff"][1]:
                     inside = inside * jax.nn.sigmoid((last - teff) / 50.0)
                 highest = highest - (high - bottom) * inside
-        return _soft(jnp.interp(teff, *knots), highest, span)
+        lowest = jnp.maximum(jnp.interp(teff, *knots), table["logg"][0])
+        return _soft(lowest, highest, span)
 
     def _light(self, name: str, given: dict[str, Any]) -> dist.Normal:
         """C or N: a normal with the moments of usual and carbon-rich stars together."""

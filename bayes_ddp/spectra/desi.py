@@ -20,10 +20,10 @@ import numpy as np
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.desi_catalog import coadd_group
 from bayes_ddp.spectra.desi_columns import align, given
-from bayes_ddp.spectra.desi_join import repeats
 from bayes_ddp.spectra.desi_velocity import find_velocities
 from bayes_ddp.spectra.files import BadFileError, FitsFile, clean_pixels, open_fits
 from bayes_ddp.spectra.lsf import resolution_fwhm
+from bayes_ddp.spectra.repeats import told_apart
 from bayes_ddp.spectra.spectrum import RawArm, RawSpectra, concatenate
 
 __all__ = ["DESI_WAVE", "read_desi"]
@@ -71,15 +71,14 @@ def read_desi(
         [replace(part, columns=columns) for part, columns in zip(parts, shared, strict=True)]
     )
     found = find_velocities(raw.columns, catalog, redshifts or ())
-    nth, doubled = repeats(np.unique(raw.columns["SPECID"], return_inverse=True)[1])
-    names = [f"{n}#{i + 1}" if i else n for n, i in zip(raw.columns["SPECID"], nth, strict=True)]
+    names, doubled = told_apart(raw.columns["SPECID"])
     return replace(
         raw,
         vrad=found.vrad,
         vrad_err=found.vrad_err,
         ebv=found.columns.get("EBV", raw.ebv),
-        warn=raw.warn | found.warn | np.where(doubled, int(WARN.DOUBLED_ROW), 0),
-        columns=raw.columns | found.columns | {"SPECID": np.array(names, str)},
+        warn=raw.warn | found.warn | doubled,
+        columns=raw.columns | found.columns | {"SPECID": names},
     )
 
 

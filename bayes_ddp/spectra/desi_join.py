@@ -9,12 +9,15 @@ the catalogue calls PRIMARY goes first.
 Nothing loops over rows: a survey's catalogue has more than half a million.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["GROUP", "Match", "fold", "join", "repeats"]
+from bayes_ddp.spectra.repeats import repeats
+
+__all__ = ["GROUP", "Match", "fold", "join"]
 
 GROUP = ("SURVEY", "PROGRAM", "HEALPIX", "TILEID")
 """What tells the coadds of one target apart; '' and -1 where a file does not say."""
@@ -54,22 +57,6 @@ def fold(columns: Sequence[np.ndarray]) -> np.ndarray:
     return code
 
 
-def repeats(code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """([row] int, how many earlier rows have the same code; [row] bool, whether any other has).
-
-    >>> [part.tolist() for part in repeats(np.array([4, 5, 4]))]
-    [[0, 0, 1], [True, False, True]]
-    """
-    order = np.argsort(code, kind="stable")
-    ordered = code[order]
-    first = np.searchsorted(ordered, ordered, "left")
-    nth = np.empty(len(code), int)
-    nth[order] = np.arange(len(code)) - first
-    count = np.empty(len(code), int)
-    count[order] = np.searchsorted(ordered, ordered, "right") - first
-    return nth, count > 1
-
-
 def join(ours: Table, table: Table) -> Match:
     """The row of ``table`` for each spectrum.
 
@@ -82,27 +69,37 @@ def join(ours: Table, table: Table) -> Match:
     """
     count = len(ours["TARGETID"])
     row, doubled = np.full(count, -1), np.zeros(count, bool)
+    exact = np.zeros(count, bool)
     names = ("TARGETID", *(name for name in GROUP if name in table))
     near = np.flatnonzero(np.isin(table["TARGETID"], ours["TARGETID"]))
-    known = np.array([_known(name, ours[name]) for name in names])
     if not len(near):
-        return Match(row, doubled, known.all(axis=0))
+        return Match(row, doubled, exact)
+    known, told = _patterns(names, ours), _patterns(names, {n: table[n][near] for n in names})
     ours = {name: _plain(ours[name]) for name in names}
     theirs = {name: _plain(table[name][near]) for name in names}
     _, twice = repeats(fold(list(theirs.values())))
     primary = np.asarray(table.get("PRIMARY", np.zeros(len(table["TARGETID"]))), bool)[near]
-    for pattern in np.unique(known, axis=1).T:
-        mine = np.flatnonzero((known == pattern[:, None]).all(axis=0))
-        told = [name for name, is_known in zip(names, pattern, strict=True) if is_known]
-        code = fold([np.concatenate([ours[name][mine], theirs[name]]) for name in told])
+    both = itertools.product(np.unique(known, axis=1).T, np.unique(told, axis=1).T)
+    for mine_known, theirs_known in sorted(both, key=lambda pair: -int((pair[0] & pair[1]).sum())):
+        mine = np.flatnonzero((known == mine_known[:, None]).all(axis=0) & (row < 0))
+        rows = np.flatnonzero((told == theirs_known[:, None]).all(axis=0))
+        common = mine_known & theirs_known
+        key = [name for name, is_known in zip(names, common, strict=True) if is_known]
+        code = fold([np.concatenate([ours[name][mine], theirs[name][rows]]) for name in key])
         here, there = code[: len(mine)], code[len(mine) :]
-        later = np.zeros(len(near), bool) if pattern.all() else ~primary
-        order = np.lexsort((near, later, there))
+        later = np.zeros(len(rows), bool) if common.all() else ~primary[rows]
+        order = np.lexsort((near[rows], later, there))
         at = np.searchsorted(there[order], here)
         hit = np.isin(here, there)
-        chosen = order[at[hit]]
+        chosen = rows[order[at[hit]]]
         row[mine[hit]], doubled[mine[hit]] = near[chosen], twice[chosen]
-    return Match(row, doubled, known.all(axis=0))
+        exact[mine[hit]] = common.all()
+    return Match(row, doubled, exact)
+
+
+def _patterns(names: Sequence[str], table: Table) -> np.ndarray:
+    """[name row] bool, which parts of the key each row knows."""
+    return np.array([_known(name, table[name]) for name in names])
 
 
 def _known(name: str, values: np.ndarray) -> np.ndarray:

@@ -21,7 +21,8 @@ RVS_FLOOR = 1.0
 """Smallest error of an RVS velocity, km/s (arXiv:2407.06280)."""
 
 REDROCK_ERROR = 30.0
-"""Error of a redrock velocity of a star, km/s; its own ZERR leaves the templates out."""
+"""Error of a redrock velocity of a star, km/s; its own ZERR leaves the templates out. Also of an
+RVS velocity that its pipeline warns of, or whose error is unknown or larger."""
 
 Table = dict[str, np.ndarray]
 
@@ -31,7 +32,8 @@ class Velocities:
     """What is known of the motion of each target.
 
     vrad, vrad_err : [star], km/s; NaN where missing or unbelievable.
-    warn : [star] int64, NO_CATALOG_ROW, BAD_RV, NOT_STAR and DOUBLED_ROW.
+    warn : [star] int64, NO_CATALOG_ROW, BAD_RV, RV_WARN, NOT_STAR and
+        DOUBLED_ROW.
     columns : SPECTYPE; SUBTYPE and ZWARN of redrock (-1 without a row); PRIMARY, RVS_WARN (-1
         without a row), signal to noise, and what else the RVS catalogue knows.
     """
@@ -50,7 +52,7 @@ def find_velocities(columns: Table, catalog: Path | None, redshifts: Sequence[Pa
     count = len(columns["TARGETID"])
     vrad, error = np.full(count, np.nan), np.full(count, np.nan)
     found, doubled = np.zeros(count, bool), np.zeros(count, bool)
-    spectype = np.full(count, "", "<U20")
+    spectype, doubtful = np.full(count, "", "<U20"), np.zeros(count, bool)
     more: Table = {}
     if redshifts:
         table = read_redrock(redshifts)
@@ -61,13 +63,17 @@ def find_velocities(columns: Table, catalog: Path | None, redshifts: Sequence[Pa
         spectype[hit] = table["SPECTYPE"][at]
         more["SUBTYPE"], more["ZWARN"] = np.full(count, "", "<U20"), np.full(count, -1)
         more["SUBTYPE"][hit], more["ZWARN"][hit] = table["SUBTYPE"][at], table["ZWARN"][at]
+        doubtful[hit] = table["ZWARN"][at] > 0
         found, doubled = found | hit, doubled | match.doubled
     if catalog is not None:
         table, fibermap, gaia = read_rvs(catalog, columns["TARGETID"])
         match = join(_keys(columns), table)
         hit, at = match.found, match.row[match.found]
         vrad[hit] = np.where(table["SUCCESS"][at], table["VRAD"][at], np.nan)
-        error[hit] = np.maximum(table["VRAD_ERR"][at], RVS_FLOOR)
+        given = table["VRAD_ERR"][at].astype(float)
+        known = (given > 0) & (given < REDROCK_ERROR)  # False for NaN
+        doubtful[hit] = ~known | (table.get("RVS_WARN", np.zeros_like(table["TARGETID"]))[at] != 0)
+        error[hit] = np.where(doubtful[hit], REDROCK_ERROR, np.maximum(given, RVS_FLOOR))
         kind = table["RR_SPECTYPE"][at]
         spectype[hit] = np.where(kind == "", spectype[hit], kind)
         same = match.exact & (columns.get("EXPID", np.full(count, -1)) < 0)
@@ -78,6 +84,7 @@ def find_velocities(columns: Table, catalog: Path | None, redshifts: Sequence[Pa
     believable = np.isfinite(error) & (np.abs(vrad) <= MAX_VRAD)  # False for NaN
     warn = np.where(found, 0, int(WARN.NO_CATALOG_ROW))
     warn |= np.where(found & ~believable, int(WARN.BAD_RV), 0)
+    warn |= np.where(found & believable & doubtful, int(WARN.RV_WARN), 0)
     warn |= np.where((spectype != "") & (spectype != "STAR"), int(WARN.NOT_STAR), 0)
     warn |= np.where(doubled, int(WARN.DOUBLED_ROW), 0)
     return Velocities(

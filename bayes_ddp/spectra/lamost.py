@@ -35,6 +35,7 @@ from bayes_ddp.spectra.files import (
     open_fits,
 )
 from bayes_ddp.spectra.loggrid import LogGrid, believed, first_pixel, numbers
+from bayes_ddp.spectra.repeats import told_apart
 from bayes_ddp.spectra.spectrum import RawSpectra
 
 __all__ = ["is_lamost", "read_lamost"]
@@ -82,15 +83,17 @@ def read_lamost(
     vrad, vrad_err, warn = believed(numbers(headers, "Z"), numbers(headers, "Z_ERR"), VRAD_FLOOR)
     edge = GRID.cut - GRID.first
     fwhm = np.where(np.arange(flux.shape[1]) < edge, FWHM["B"], FWHM["R"])
+    columns = _columns(spectra, headers, known)
+    columns["SPECID"], doubled = told_apart(columns["SPECID"])
     return RawSpectra(
         survey="lamost",
         arms=GRID.arms(flux, ivar, np.broadcast_to(fwhm, flux.shape)),
         vrad=vrad,
         vrad_err=vrad_err,
         ebv=np.full(len(stars), np.nan),
-        warn=warn | GRID.warnings(ivar) | np.array([star.warn for star in stars]),
+        warn=warn | doubled | GRID.warnings(ivar) | np.array([star.warn for star in stars]),
         key=("SPECID",),
-        columns=_columns(spectra, headers, known),
+        columns=columns,
     )
 
 
@@ -208,13 +211,13 @@ def _identifier(header: dict[str, Any], name: str) -> str:
 
 def _read_obsids(path: Path) -> dict[str, int]:
     """File name -> OBSID from a CSV table."""
-    with check_file(path).open(newline="", encoding="utf-8") as stream:
+    with check_file(path).open(newline="", encoding="utf-8", errors="replace") as stream:
         reader = csv.DictReader(stream)
         missing = {"filename", "obsid"} - set(reader.fieldnames or ())
         if missing:
             raise BadFileError(
-                f"{path} has no column {sorted(missing)}: a LAMOST catalogue is a CSV table with "
-                "'filename' and 'obsid'."
+                f"{path} has no column {sorted(missing)}: the catalogue of LAMOST spectra is a "
+                "CSV table with 'filename' and 'obsid'. Save it as CSV, or leave it out."
             )
         return {
             row["filename"].removesuffix(".gz"): int(float(row["obsid"]))

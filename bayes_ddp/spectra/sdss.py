@@ -29,6 +29,7 @@ from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.files import BadFileError, FitsFile, clean_pixels, open_fits
 from bayes_ddp.spectra.loggrid import STEP, LogGrid, believed, first_pixel, numbers
 from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA
+from bayes_ddp.spectra.repeats import told_apart
 from bayes_ddp.spectra.spectrum import RawSpectra
 
 __all__ = ["is_sdss", "read_sdss"]
@@ -71,15 +72,17 @@ def read_sdss(
     flux = np.stack([star.flux for star in stars])
     ivar = np.stack([star.ivar for star in stars])
     vrad, vrad_err, warn = believed(*_redshift(rows), VRAD_FLOOR)
+    columns = _columns(spectra, rows)
+    columns["SPECID"], doubled = told_apart(columns["SPECID"])
     return RawSpectra(
         survey="sdss",
         arms=GRID.arms(flux, ivar, _filled(np.stack([star.fwhm for star in stars]))),
         vrad=vrad,
         vrad_err=vrad_err,
         ebv=np.full(len(stars), np.nan),
-        warn=warn | GRID.warnings(ivar) | np.array([star.warn for star in stars]),
+        warn=warn | doubled | GRID.warnings(ivar) | np.array([star.warn for star in stars]),
         key=("SPECID",),
-        columns=_columns(spectra, rows),
+        columns=columns,
     )
 
 

@@ -167,9 +167,24 @@ class _Block(NamedTuple):
     files: np.ndarray
 
 
+def _unit(flux: np.ndarray) -> np.ndarray:
+    """[star 1], a power of two by which to divide so that float32 holds flux and ivar.
+
+    1 where the median flux is between 1e-3 and 1e6 as it is, or not known.
+    """
+    size = np.abs(np.where(np.isfinite(flux) & (flux != 0), flux, np.nan))
+    known = np.isfinite(size).any(axis=1)
+    typical = np.ones(len(flux))
+    typical[known] = np.nanmedian(size[known], axis=1)
+    far = (typical < 1e-3) | (typical > 1e6)
+    return np.where(far, 2.0 ** np.round(np.log2(typical)), 1.0)[:, None]
+
+
 def _read(path: Path, layout: Layout) -> _Block:
     content = read_arrays(path, layout.wave)
     flux = np.atleast_2d(content.numbers(layout.flux))
+    unit = _unit(flux)
+    flux = flux / unit
     wave = _wavelengths(content, layout.wave, flux.shape)
     warn = np.zeros(len(flux), np.int64)
     if layout.ivar is None and layout.error is None:
@@ -179,7 +194,7 @@ def _read(path: Path, layout: Layout) -> _Block:
         broken = ~np.isfinite(flux).all(axis=1)
         clean, weight, _ = clean_pixels(flux, ivar, masked)
     else:
-        ivar = _weights(content, layout, flux.shape)
+        ivar = _weights(content, layout, flux.shape) * unit**2
         clean, weight, broken = clean_pixels(flux, ivar, np.zeros(flux.shape, bool))
     warn |= np.where(broken, int(WARN.NONFINITE_INPUT), 0)
     warn |= np.where((weight > 0).any(axis=1), 0, int(WARN.NODATA))

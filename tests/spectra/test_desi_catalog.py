@@ -31,7 +31,7 @@ def mwsall(targets: np.ndarray) -> dict[str, np.ndarray]:
     rv["PROGRAM"][~ours] = "dark"
     rv["VRAD"] = np.where(ours, np.arange(2 * count), 500.0)
     rv["VRAD_ERR"], rv["SUCCESS"], rv["RR_SPECTYPE"] = 2.0, True, "STAR"
-    rv["SN_R"], rv["PRIMARY"], rv["RVS_WARN"] = np.where(ours, 40, 10), ~ours, np.where(ours, 4, 0)
+    rv["SN_R"], rv["PRIMARY"] = np.where(ours, 40, 10), ~ours
     fibermap = np.zeros(
         2 * count,
         [("TARGETID", "i8"), ("REF_EPOCH", "f4"), ("MWS_TARGET", "i8"), ("SV1_MWS_TARGET", "i8"),
@@ -67,7 +67,7 @@ def test_columns_of_the_survey_s_catalogue_are_those_of_the_right_row(
     assert columns["SV1_MWS_TARGET"].tolist() == 8 * [2**61]
     assert columns["MWS_TARGET"].tolist() == 8 * [1]  # the spectrum's own FIBERMAP has it
     assert not columns["PRIMARY"].any() and columns["PRIMARY"].dtype == bool
-    assert columns["RVS_WARN"].tolist() == 8 * [4]
+    assert columns["RVS_WARN"].tolist() == 8 * [0]
     assert columns["SN_R"].tolist() == 8 * [40]
     assert columns["REF_EPOCH"].tolist() == 8 * [2015.5]
     assert np.isnan(columns["PARALLAX"][0]) and columns["PARALLAX"][1:].tolist() == 7 * [1.5]
@@ -170,6 +170,29 @@ def test_gaia_identifier_comes_from_the_targeting_catalogue_where_it_is_gaia(
     assert np.isnan(columns["PMDEC"]).tolist() == [False, False, *3 * [True], False, True, True]
 
 
+def test_velocity_that_is_doubtful_or_without_error_is_fitted_freely(
+    coadd: Coadd, coadd_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    tables = {"RVTAB": mwsall(coadd.targetid)["RVTAB"]}
+    own = 2 * np.arange(8)
+    tables["RVTAB"]["VRAD_ERR"][own] = [0.2, 3.0, -1.0, 0.0, np.nan, 1e9, 3.0, -9999.0]
+    tables["RVTAB"]["RVS_WARN"][own[6]] = 4
+    raw = read_desi([coadd_files[0]], written(tmp_path / "mws.fits", tables))
+    np.testing.assert_array_equal(raw.vrad, own)
+    assert raw.vrad_err.tolist() == [1.0, 3.0, *6 * [30.0]]
+    assert raw.warn.tolist() == [0, 0, *6 * [int(WARN.RV_WARN)]]
+
+
+def test_redrock_file_that_does_not_say_its_group_is_joined_by_target(
+    coadd: Coadd, coadd_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    rows = np.zeros(8, [("TARGETID", "i8"), ("Z", "f8"), ("SPECTYPE", "S6")])
+    rows["TARGETID"], rows["SPECTYPE"] = coadd.targetid, "STAR"
+    path = written(tmp_path / "redrock.fits", {"REDSHIFTS": rows})
+    raw = read_desi([coadd_files[0]], redshifts=[path])
+    assert not raw.warn.any() and np.isfinite(raw.vrad).all()
+
+
 def test_redrock_tells_subtype_and_whether_it_doubts(
     coadd: Coadd, coadd_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -184,5 +207,6 @@ def test_redrock_tells_subtype_and_whether_it_doubts(
     raw = read_desi([coadd_files[0]], redshifts=[path])
     assert raw.columns["SUBTYPE"].tolist() == [*7 * ["WD"], ""]
     assert raw.columns["ZWARN"].tolist() == [*7 * [4], -1]
-    assert raw.warn.tolist() == [0, 0, WARN.BAD_RV, 0, 0, 0, 0, WARN.NO_CATALOG_ROW]
+    doubt = int(WARN.RV_WARN)
+    assert raw.warn.tolist() == [*2 * [doubt], WARN.BAD_RV, *4 * [doubt], WARN.NO_CATALOG_ROW]
     np.testing.assert_array_equal(raw.vrad[[0, 1]], 0.0)

@@ -23,18 +23,22 @@ def table_of(keys, columns=GROUP):
 
 
 def by_loop(ours, table, primary):
-    """(row, doubled) of each spectrum: among rows that agree in all that both sides know."""
+    """(row, doubled) of each spectrum: of rows that agree in all that both know, the one that
+    knows most of what we know; then PRIMARY, unless nothing is left open; then the first."""
     names = [name for name in ("TARGETID", *GROUP) if name in table]
     rows = [tuple(table[name][i] for name in names) for i in range(len(table["TARGETID"]))]
     for i in range(len(ours["TARGETID"])):
         mine = {name: ours[name][i] for name in names}
-        known = [n for n in names if n == "TARGETID" or mine[n] not in ("", -1)]
-        agree = [
-            j for j in range(len(rows)) if all(table[name][j] == mine[name] for name in known)
-        ]
-        if len(known) < len(names):
-            agree.sort(key=lambda j: not primary[j])
-        yield (agree[0], rows.count(rows[agree[0]]) > 1) if agree else (-1, False)
+        found = []
+        for j in range(len(rows)):
+            told = [n == "TARGETID" or table[n][j] not in ("", -1) for n in names]
+            both = [n for n, is_told in zip(names, told, strict=True) if is_told]
+            both = [n for n in both if n == "TARGETID" or mine[n] not in ("", -1)]
+            if all(table[n][j] == mine[n] for n in both):
+                open_ = len(both) < len(names)
+                found.append((-len(both), told, open_ and not primary[j], j))
+        best = min(found)[-1] if found else -1
+        yield best, best >= 0 and rows.count(rows[best]) > 1
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,5 +1,6 @@
 """The LAMOST reader on real DR1 spectra, and on the same ones in the layout of later releases."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,28 @@ def test_galaxies_and_unknown_redshifts_are_flagged(files: list[Path], tmp_path:
     assert raw.warn.tolist() == [WARN.NOT_STAR, WARN.BAD_RV]
     assert np.isnan(raw.vrad[1])
     assert raw.columns["OBSID"].tolist() == [77, -1]
+
+
+def test_spectrum_given_twice_has_two_names_and_says_so(files: list[Path]) -> None:
+    raw = read_lamost([files[0], files[1], files[0]])
+    names = raw.identifiers()
+    assert names[2] == f"{names[0]}#2" and len(set(names)) == 3
+    assert raw.warn.tolist() == [WARN.DOUBLED_ROW, 0, WARN.DOUBLED_ROW]
+
+
+def test_packed_file_is_the_same_star(files: list[Path], raw: RawSpectra, tmp_path: Path) -> None:
+    packed = tmp_path / f"{files[0].name}.gz"
+    packed.write_bytes(gzip.compress(files[0].read_bytes()))
+    known = tmp_path / "labels.csv"
+    known.write_text(f"filename,obsid\n{files[0].name},77\n")
+    star = read_lamost([packed], known)
+    assert star.identifiers() == raw.identifiers()[:1] and star.columns["OBSID"].tolist() == [77]
+    np.testing.assert_array_equal(star.arms[0].flux[0], raw.arms[0].flux[0])
+
+
+def test_catalogue_that_is_no_csv_is_named(files: list[Path]) -> None:
+    with pytest.raises(BadFileError, match=r"spec-.*a CSV table with 'filename' and 'obsid'"):
+        read_lamost(files[:1], files[0])
 
 
 def test_pixels_bad_in_every_exposure_are_masked(files: list[Path], tmp_path: Path) -> None:

@@ -56,6 +56,17 @@ def test_every_format_gives_the_same_star(tmp_path: Path, kind: str) -> None:
     assert raw.vrad == [-12.5] and raw.vrad_err == [5.0]
 
 
+@pytest.mark.parametrize("unit", [1e-17, 1e-20, 1e-30, 1e25])
+def test_unit_of_the_flux_does_not_matter(tmp_path: Path, unit: float) -> None:
+    """But for a power of two and rounding; float32 would lose the inverse variance of 1e-20."""
+    one = read(write(tmp_path, "npz")).arms[0]
+    other = read(write(tmp_path, "npz", "b", flux=FLUX * unit, error=ERROR * unit)).arms[0]
+    scale = np.median(other.flux / one.flux)
+    assert 0.5 <= scale <= 4
+    np.testing.assert_allclose(other.flux, one.flux * scale, rtol=1e-6)
+    np.testing.assert_allclose(other.ivar, one.ivar / scale**2, rtol=1e-6)
+
+
 def test_many_stars_share_one_list_of_wavelengths(tmp_path: Path) -> None:
     path = tmp_path / "all.npz"
     flux = np.stack([FLUX, 2 * FLUX, 3 * FLUX])
