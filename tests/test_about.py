@@ -149,9 +149,9 @@ def test_set_of_physical_spectra_is_told(name):
     assert "Not for" not in text
 
 
-@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b""])
+@pytest.mark.parametrize("content", [b"\x00\x01\x02", b""])
 def test_anything_else_gets_one_sentence_with_what_could_be_told(content, tmp_path):
-    path = tmp_path / "table.csv"
+    path = tmp_path / "table.dat"
     path.write_bytes(content)
     for place in (path, tmp_path, tmp_path / "nothing"):
         with pytest.raises(ValueError, match="a DESI coadd, redrock file or RVS") as error:
@@ -181,3 +181,19 @@ def test_pages_hold_every_row_of_the_tables(tmp_path):
     assert catalogue.count("\n| `") == len(COLUMNS)
     assert all(f"`{bit.name}`" in flags for bit in WARN)
     assert "{" not in labels + catalogue + flags
+
+
+def test_table_of_labels_is_told_by_the_columns_compare_would_take(tmp_path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("obsid,teff,feh,colour\n1,5000,-0.5,red\n2,,,blue\n")
+    figures, text = about.describe(str(path))
+    assert figures["rows"] == 2 and figures["columns"] == ["obsid", "teff", "feh", "colour"]
+    assert figures["labels"] == {"teff": "teff", "feh": "feh"}
+    assert "table of 2 rows and 4 columns" in text
+
+
+def test_table_that_cannot_be_read_is_one_sentence(tmp_path) -> None:
+    path = tmp_path / "empty.csv"
+    path.write_text("")
+    with pytest.raises(ValueError, match="has no columns"):
+        about.describe(str(path))

@@ -15,7 +15,8 @@ import xarray as xr
 from bayes_ddp import config
 from bayes_ddp.about.arrays import describe_arrays, holds_spectra
 from bayes_ddp.about.models import describe_model
-from bayes_ddp.catalog import read_catalogue
+from bayes_ddp.catalog import read_catalogue, read_columns
+from bayes_ddp.compare.tables import column_name
 from bayes_ddp.emulator.card import find_model, known_models
 from bayes_ddp.emulator.tables import to_toml
 from bayes_ddp.flags import FATAL, WARN
@@ -35,8 +36,8 @@ Told = tuple[dict[str, Any], list[str]]
 
 _KINDS = (
     "a DESI coadd, redrock file or RVS catalogue, a LAMOST or SDSS spectrum, a table or arrays "
-    "with wavelengths and fluxes (ECSV, FITS, npz), a catalogue of ours, a run "
-    "file, a folder of draws or of a run's output, a model's folder or name"
+    "with wavelengths and fluxes (ECSV, FITS, npz), a CSV table of labels, a catalogue of ours, "
+    "a run file, a folder of draws or of a run's output, a model's folder or name"
 )
 _PROVENANCE = (
     "EMULATOR", "EMUSHA", "CALSCALE", "ABUNSCAL", "SURVEYIN", "SAMPLER", "SEED", "BDDPVER",
@@ -89,11 +90,31 @@ def _file(path: Path) -> Told:
         return _draws([path])
     if suffix(path) in (".npz", ".ecsv"):
         return describe_arrays(path)
+    if suffix(path) == ".csv":
+        return _labels(path)
     with unpacked(path) as plain, plain.open("rb") as stream:
         is_fits = stream.read(9) == b"SIMPLE  ="
     if not is_fits:
         raise ValueError(f"{path} is none of what info describes. Give {_KINDS}.")
     return _fits(path)
+
+
+def _labels(path: Path) -> Told:
+    """A CSV table, by the columns that ``compare`` would take for labels."""
+    content = read_columns(path)
+    if not content:
+        raise ValueError(f"{path} has no columns: the first line must name them; check the file")
+    rows = len(next(iter(content.values())))
+    found = {row.name: column_name(content, row) for row in LABELS}
+    known = {name: column for name, column in found.items() if column}
+    figures = {"kind": "table", "path": str(path), "rows": rows, "columns": list(content)}
+    lines = [
+        f"{path}: table of {rows} rows and {len(content)} columns",
+        "  labels for bayes-ddp compare: "
+        + (", ".join(f"{n} ({c})" for n, c in known.items()) or "none by their names"),
+        f"  columns: {', '.join(content)}",
+    ]
+    return figures | {"labels": known}, lines
 
 
 def _fits(path: Path) -> Told:

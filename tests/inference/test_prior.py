@@ -96,6 +96,7 @@ def default_log_density(space: LabelSpace, table: dict[str, Any], labels: np.nda
     total = soft(at["teff"], *table["teff"], edge("teff"))
     total += soft(at["feh"], *table["feh"], edge("feh"))
     lowest = np.interp(at["teff"], table["lowest_logg_teff"], table["lowest_logg"])
+    lowest = max(lowest, table["logg"][0])
     hot = expit((at["teff"] - 6900) / 50)  # no such stars above log g 4.7
     total += soft(at["logg"], lowest, 5.2 - 0.5 * hot, edge("logg"))
 
