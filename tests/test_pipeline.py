@@ -133,6 +133,14 @@ def test_other_data_of_the_same_targets_are_fitted_again(finished, simulated, tm
     assert pipeline._identity(again, 2) != first
 
 
+def test_chunks_of_other_code_are_fitted_again(finished, monkeypatch):
+    setup, _ = finished
+    first = pipeline._identity(setup, 2)
+    assert pipeline._identity(setup, 2) == first
+    monkeypatch.setattr(pipeline, "_code", lambda: "changed")
+    assert pipeline._identity(setup, 2) != first
+
+
 def test_keys_belong_to_stars():
     keys = pipeline.star_keys(1, "desi", ["a", "b", "c"])
     swapped = pipeline.star_keys(1, "desi", ["c", "a"])
