@@ -5,6 +5,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
 from bayes_ddp import about
@@ -160,7 +161,7 @@ def test_anything_else_gets_one_sentence_with_what_could_be_told(content, tmp_pa
 
 
 def test_other_fits_and_toml_files_are_named_as_such(tmp_path):
-    Table({"x": [1]}).write(tmp_path / "x.fits")
+    fits.writeto(tmp_path / "x.fits", np.zeros((2, 3)))
     with pytest.raises(ValueError, match="none of what info describes"):
         about.describe(str(tmp_path / "x.fits"))
     (tmp_path / "x.toml").write_text("a = 1")
@@ -197,3 +198,22 @@ def test_table_that_cannot_be_read_is_one_sentence(tmp_path) -> None:
     path.write_text("")
     with pytest.raises(ValueError, match="has no columns"):
         about.describe(str(path))
+
+
+def test_tables_of_a_fits_file_are_told_by_extension(tmp_path) -> None:
+    path = tmp_path / "stars.fits"
+    content = {"SOURCE_ID": [1, 2, 3], "M_H": [0.1, 0.2, 0.3], "PHOT_G_MEAN_FLUX": [1.0, 2.0, 3.0]}
+    Table(content, meta={"EXTNAME": "GAIA"}).write(path)
+    figures, text = about.describe(str(path))
+    assert figures["tables"]["GAIA"]["rows"] == 3
+    assert figures["tables"]["GAIA"]["labels"] == {"feh": "M_H"}
+    assert "GAIA: 3 rows and 3 columns" in text
+
+
+def test_truth_of_a_mock_is_told_as_such(tmp_path) -> None:
+    header = fits.Header({"MOCK": True, "CREATOR": "bayes_ddp", "SEED": 7})
+    table = fits.BinTableHDU(Table({"TEFF": [5000.0], "DISTANCE": [1.0]}), name="TRUTH")
+    fits.HDUList([fits.PrimaryHDU(header=header), table]).writeto(tmp_path / "truth.fits")
+    figures, text = about.describe(str(tmp_path / "truth.fits"))
+    assert figures["tables"]["TRUTH"]["labels"] == {"teff": "TEFF"}
+    assert "a mock Galaxy by bayes_ddp, seed 7" in text

@@ -15,8 +15,8 @@ import xarray as xr
 from bayes_ddp import config
 from bayes_ddp.about.arrays import describe_arrays, holds_spectra
 from bayes_ddp.about.models import describe_model
-from bayes_ddp.catalog import read_catalogue, read_columns
-from bayes_ddp.compare.tables import column_name
+from bayes_ddp.about.tables import describe_csv, describe_fits_tables
+from bayes_ddp.catalog import read_catalogue
 from bayes_ddp.emulator.card import find_model, known_models
 from bayes_ddp.emulator.tables import to_toml
 from bayes_ddp.flags import FATAL, WARN
@@ -36,8 +36,8 @@ Told = tuple[dict[str, Any], list[str]]
 
 _KINDS = (
     "a DESI coadd, redrock file or RVS catalogue, a LAMOST or SDSS spectrum, a table or arrays "
-    "with wavelengths and fluxes (ECSV, FITS, npz), a CSV table of labels, a catalogue of ours, "
-    "a run file, a folder of draws or of a run's output, a model's folder or name"
+    "with wavelengths and fluxes (ECSV, FITS, npz), a table of labels (CSV, FITS), a catalogue "
+    "of ours, a run file, a folder of draws or of a run's output, a model's folder or name"
 )
 _PROVENANCE = (
     "EMULATOR", "EMUSHA", "CALSCALE", "ABUNSCAL", "SURVEYIN", "SAMPLER", "SEED", "BDDPVER",
@@ -91,7 +91,7 @@ def _file(path: Path) -> Told:
     if suffix(path) in (".npz", ".ecsv"):
         return describe_arrays(path)
     if suffix(path) == ".csv":
-        return _labels(path)
+        return describe_csv(path)
     with unpacked(path) as plain, plain.open("rb") as stream:
         is_fits = stream.read(9) == b"SIMPLE  ="
     if not is_fits:
@@ -99,28 +99,12 @@ def _file(path: Path) -> Told:
     return _fits(path)
 
 
-def _labels(path: Path) -> Told:
-    """A CSV table, by the columns that ``compare`` would take for labels."""
-    content = read_columns(path)
-    if not content:
-        raise ValueError(f"{path} has no columns: the first line must name them; check the file")
-    rows = len(next(iter(content.values())))
-    found = {row.name: column_name(content, row) for row in LABELS}
-    known = {name: column for name, column in found.items() if column}
-    figures = {"kind": "table", "path": str(path), "rows": rows, "columns": list(content)}
-    lines = [
-        f"{path}: table of {rows} rows and {len(content)} columns",
-        "  labels for bayes-ddp compare: "
-        + (", ".join(f"{n} ({c})" for n, c in known.items()) or "none by their names"),
-        f"  columns: {', '.join(content)}",
-    ]
-    return figures | {"labels": known}, lines
-
-
 def _fits(path: Path) -> Told:
     with open_fits(path) as file:
         figures, lines = _content(path, file)
-        verified = sum("CHECKSUM" in file.header(i) for i in range(len(file.names)))
+        verified = sum(
+            bool({"CHECKSUM", "DATASUM"} & set(file.header(i))) for i in range(len(file.names))
+        )
         known = {"path": str(path), "hdus": len(file.names), "checksums_verified": verified}
     return figures | known, [*lines, f"  checksums of {verified} of {known['hdus']} HDUs verified"]
 
@@ -140,8 +124,12 @@ def _content(path: Path, file: FitsFile) -> Told:
         return _spectra("LAMOST spectrum", read_lamost([path]))
     if is_sdss(file):
         return _spectra("SDSS spectrum", read_sdss([path]))
-    if holds_spectra(path):
+    told = describe_fits_tables(path, file)
+    labels = told is not None and any(t["labels"] for t in told[0]["tables"].values())
+    if not labels and holds_spectra(path):
         return describe_arrays(path)
+    if told is not None:
+        return told
     raise ValueError(
         f"{path} is a FITS file with the extensions {[n for n in file.names if n]}, which is none "
         f"of what info describes. Give {_KINDS}."

@@ -118,6 +118,13 @@ class FitsFile:
         plain = [name for name in wanted if data.dtype[name].kind != "O"]
         return {name: native(data[name]) for name in plain}
 
+    def columns(self, hdu: str | int) -> tuple[list[str], int]:
+        """(names of the columns, number of rows) of a table; no names for an image."""
+        found = self._get(hdu)
+        if found.get_exttype() not in ("BINARY_TBL", "ASCII_TBL"):
+            return [], 0
+        return list(found.get_colnames()), int(found.get_nrows())
+
     def _get(self, hdu: str | int) -> Any:
         if hdu not in self.names if isinstance(hdu, str) else not 0 <= hdu < len(self.names):
             raise BadFileError(
