@@ -25,8 +25,8 @@ __all__ = ["CHECKED", "MOST_STARS", "Request", "draw_check", "simulate"]
 CHECKED = 100_000
 """Stars that are kept in memory for ``--check``: the first ones, which are a fair sample."""
 
-MOST_STARS = 1_500_000
-"""A table beyond 10^9 bytes is not read again (spectra/layout.py)."""
+MOST_STARS = 5_000_000
+"""With more, the truth would have over the 4 GiB that are read at once (spectra/layout.py)."""
 
 _NAMES = tuple(part.name for part in COMPONENTS)
 

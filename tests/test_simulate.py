@@ -27,7 +27,7 @@ def test_mock_is_written_checked_and_drawn(tmp_path):
 
 @pytest.mark.parametrize(
     ("asked", "message"),
-    [((0,), "--stars 0"), ((2_000_000,), "several seeds"), ((5, 6), "at most the 5 stars")],
+    [((0,), "--stars 0"), ((6_000_000,), "several seeds"), ((5, 6), "at most the 5 stars")],
 )
 def test_impossible_requests_are_refused(asked, message):
     with pytest.raises(ValueError, match=message):

@@ -231,6 +231,7 @@ def _observed(
     columns |= {f"sn_{arm.lower()}": values for arm, values in snr.items()}
     columns |= {f"mag_{band}": values for band, values in seen.magnitudes.items()}
     columns |= {f"err_{band}": values for band, values in seen.errors.items()}
+    columns |= survey.measure_labels(star, snr["R"], rng)
     keep = target > 0
     truth = star | {f"mag_{band}": values for band, values in true.items()}
     return _take(columns, keep), _take(truth, keep)

@@ -33,7 +33,7 @@ _DESI_MWS_ANY = np.int64(1) << 61
 class Field:
     """One column of a table.
 
-    values : (stars, number of their first row) -> [star].
+    values : (stars, number of their first row) -> [star], or [star n] for a kind such as ``25f8``.
     """
 
     name: str
@@ -123,6 +123,21 @@ CATALOGUE: Mapping[str, tuple[Field, ...]] = {
         Field("RVS_WARN", _all(0), "i8"),
         Field("SUCCESS", _all(True), "bool"),
         Field("PRIMARY", _all(True), "bool"),
+    ),
+    "SPTAB": (
+        _TARGETID, *_PLACE,
+        Field("SUCCESS", _all(True), "bool"),
+        Field("TEFF", _seen("sp_teff"), unit="K", text="the survey's own labels, as measured"),
+        Field("LOGG", _seen("sp_logg")),
+        Field("FEH", _seen("sp_feh")),
+        Field("ALPHAFE", _seen("sp_alpha_fe"), text="mean of Mg, Si, Ca and Ti over Fe"),
+        Field("LOG10MICRO", _seen("sp_log_vmic"), text="log10 of vmic in km/s"),
+        Field("COVAR", _seen("sp_covar"), "25f8",
+              text="covariance of FEH, ALPHAFE, LOG10MICRO, TEFF, LOGG"),
+        Field("SNR_MED", _seen("sn_r"), text="median S/N per pixel"),
+        Field("RV_ADOP", _seen("vrad"), unit="km s-1"),
+        Field("RV_ERR", _seen("vrad_err"), unit="km s-1"),
+        Field("HEALPIX", _all(_HEALPIX), "i4", text="one for all rows, no position"),
     ),
     "FIBERMAP": (
         _TARGETID, *_PLACE,

@@ -115,7 +115,7 @@ def _dtype(columns: tuple[Field, ...], *, raw: bool = False) -> np.dtype:
 def _raw(column: Field, values: np.ndarray) -> np.ndarray:
     if column.kind == "bool":
         return np.where(values, ord("T"), ord("F")).astype("u1")
-    return values.astype(column.kind)
+    return values.astype(np.dtype(column.kind).base)
 
 
 def _data_sum(spool: IO[bytes]) -> int:

@@ -11,8 +11,8 @@ from enum import IntFlag
 
 import numpy as np
 
-__all__ = ["LIMITS_2MASS", "TARGET", "Seen", "measure", "signal_to_noise", "targets",
-           "velocity_error"]  # fmt: skip
+__all__ = ["LIMITS_2MASS", "SP_LABELS", "TARGET", "Seen", "label_covariance", "measure",
+           "measure_labels", "signal_to_noise", "targets", "velocity_error"]  # fmt: skip
 
 Bands = dict[str, np.ndarray]
 
@@ -150,5 +150,44 @@ def velocity_error(snr: np.ndarray, teff: np.ndarray, feh: np.ndarray) -> np.nda
 
     snr : [star], of the R arm.
     """
-    weak = 10 ** (0.2 * np.clip(-feh, 0, 3)) * np.where(teff > 7000, 2.0, 1.0)
-    return np.hypot(1.0, np.clip(20.0 * weak / snr, 0.1, 10.0))
+    return np.hypot(1.0, np.clip(20.0 * _weak(teff, feh) / snr, 0.1, 10.0))
+
+
+def _weak(teff: np.ndarray, feh: np.ndarray) -> np.ndarray:
+    return 10 ** (0.2 * np.clip(-feh, 0, 3)) * np.where(teff > 7000, 2.0, 1.0)
+
+
+SP_LABELS = ("feh", "alpha_fe", "log_vmic", "teff", "logg")
+"""Labels of the survey's own pipeline SP, in the order of its COVAR."""
+
+_SP_FLOOR = np.array([0.05, 0.04, 0.05, 40.0, 0.10])  # (?) dex, dex, dex, K, dex
+_SP_NOISE = np.array([0.10, 0.08, 0.10, 80.0, 0.20])  # (?) at S/N 20 of a star of solar lines
+_SP_CORRELATION = np.eye(5)
+for _i, _j in ((0, 3), (0, 4), (3, 4)):  # (?) [Fe/H], Teff and log g rise and fall together
+    _SP_CORRELATION[_i, _j] = _SP_CORRELATION[_j, _i] = 0.5
+
+
+def label_covariance(snr: np.ndarray, teff: np.ndarray, feh: np.ndarray) -> np.ndarray:
+    """[star 5 5] of ``SP_LABELS``: a floor and what noise adds, more where lines are few (?).
+
+    snr : [star], of the R arm.
+    """
+    noise = np.clip(20.0 * _weak(teff, feh) / snr, 0.1, 5.0)
+    sigma = np.hypot(_SP_FLOOR, _SP_NOISE * noise[:, None])
+    return sigma[:, :, None] * _SP_CORRELATION * sigma[:, None, :]
+
+
+def measure_labels(truth: Bands, snr: np.ndarray, rng: np.random.Generator) -> Bands:
+    """The survey's own labels: ``sp_`` + name -> [star], and ``sp_covar`` [star 25].
+
+    [alpha/Fe] is the mean of Mg, Si, Ca and Ti; unlike ours, ``log_vmic`` is log10 of km/s.
+    """
+    alpha = np.mean([truth[f"{name}_fe"] for name in ("mg", "si", "ca", "ti")], axis=0)
+    true = np.stack(
+        [truth["feh"], alpha, np.log10(truth["vmic"]), truth["teff"], truth["logg"]], axis=1
+    )
+    covariance = label_covariance(snr, truth["teff"], truth["feh"])
+    root = np.linalg.cholesky(covariance)
+    found = true + np.einsum("sij,sj->si", root, rng.standard_normal(true.shape))
+    columns = {f"sp_{name}": found[:, i] for i, name in enumerate(SP_LABELS)}
+    return columns | {"sp_covar": covariance.reshape(-1, 25)}

@@ -5,6 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from bayes_ddp.catalog import read_columns
 from bayes_ddp.galaxy.components import COMPONENTS
 from bayes_ddp.galaxy.mock import Settings, draw_chunk
 from bayes_ddp.galaxy.mock_files import FILES, TableFiles, read_truth
@@ -68,7 +69,7 @@ def test_astropy_reads_every_table_with_its_units(folder, stars):
     assert np.array_equal(np.isfinite(photometry["MAG_J"]), photometry["DETECTED_J"])
     with fits.open(folder / "mwsall-sim.fits", checksum=True) as hdus:
         hdus.verify("exception")
-        assert [hdu.name for hdu in hdus[1:]] == ["RVTAB", "FIBERMAP", "SCORES", "GAIA"]
+        assert [hdu.name for hdu in hdus[1:]] == ["RVTAB", "SPTAB", "FIBERMAP", "SCORES", "GAIA"]
         assert hdus[0].header["SEED"] == 8
 
 
@@ -121,3 +122,15 @@ def test_spectra_are_read_with_the_catalogue_of_the_mock(folder, stars):
     arm = next(arm for arm in raw.arms if arm.name.upper() == "R")
     snr = [np.median((f * np.sqrt(i))[i > 0]) for f, i in zip(arm.flux, arm.ivar, strict=True)]
     assert np.allclose(snr, chosen.snr, rtol=0.1)
+
+
+def test_labels_of_the_survey_are_read_with_their_errors(folder, stars):
+    """As ``compare`` reads SPTAB: errors from COVAR, and truths within them as often as normal."""
+    found = read_columns(folder / "mwsall-sim.fits")
+    assert np.array_equal(found["teff"], stars.seen["sp_teff"])
+    for name in ("teff", "logg", "feh"):
+        z = (found[name] - stars.truth[name]) / found[f"{name}_err"]
+        assert abs(z.mean()) < 4 / np.sqrt(300)
+        assert abs(z.std() - 1) < 4 / np.sqrt(600)
+    covariance = stars.seen["sp_covar"].reshape(-1, 5, 5)
+    assert np.allclose(np.linalg.inv(covariance) @ covariance, np.eye(5), atol=1e-8)
