@@ -1,6 +1,7 @@
 """Two tables compared: the right rows, the right cuts, and statistics that a fault cannot pull."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,20 @@ def test_offset_scatter_and_z_scatter_are_those_that_were_put_in(ours, tmp_path)
     assert abs(teff.z_scatter - 1) < 4 * 1.17 / ROWS**0.5
     assert abs(feh.z_scatter - 1) < 4 * 1.17 / ROWS**0.5  # a table without errors is exact
     assert np.isnan(feh.other_err)
+
+
+def test_the_models_own_error_counts_where_asked_for(tmp_path):
+    """Differences of 50 K, of which the errors of 30 and 40 K know: with 50 K more, 1/sqrt(2)."""
+    model = {"TEFF_SYS": np.full(ROWS, 50.0), "FEH_SYS": np.full(ROWS, 0.05)}
+    write_ours(tmp_path / "ours.fits", **model)
+    theirs().write(tmp_path / "other.csv")
+    result = compare(tmp_path / "ours.fits", tmp_path / "other.csv", replace(ALL, sys=True))
+    assert "with _SYS" in result.selection
+    for name in ("teff", "feh"):
+        assert abs(row(result, name).z_scatter * 2**0.5 - 1) < 4 * 1.17 / ROWS**0.5
+    write_ours(tmp_path / "old.fits")
+    with pytest.raises(ValueError, match="needs the column TEFF_SYS"):
+        compare(tmp_path / "old.fits", tmp_path / "other.csv", replace(ALL, sys=True))
 
 
 def test_a_few_wild_stars_do_not_move_the_figures(ours, tmp_path):

@@ -39,6 +39,9 @@ class Choice:
         Only stars whose other Teff lies between these, K.
     clean
         Only rows of the catalogue whose WARN is 0.
+    sys
+        Add _SYS, the model's own error, to the errors: for stars of different kinds and other
+        surveys. Two catalogues by one model share it, and are better compared without.
     hdu
         Extension of a FITS file OTHER, such as RVTAB. Default: CATALOGUE, SPTAB, RVTAB, the first.
     xh
@@ -59,6 +62,7 @@ class Choice:
     snr: float = 20.0
     teff: tuple[float, float] = (4000, 7500)
     clean: bool = False
+    sys: bool = False
     hdu: str | None = None
     xh: str | None = None
     scale: Literal["Asplund+2009", "Lodders+2009"] = "Asplund+2009"

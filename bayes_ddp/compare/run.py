@@ -17,7 +17,7 @@ from bayes_ddp.compare.statistics import (
     spread,
 )
 from bayes_ddp.compare.tables import Pairs, column_name, find_keys, make_pairs, select
-from bayes_ddp.labels import label
+from bayes_ddp.labels import LABELS, label
 from bayes_ddp.scales import labels_from_xh
 
 __all__ = ["bin_rows", "compare", "compare_label"]
@@ -53,6 +53,9 @@ def compare(catalogue: Path, other: Path, choice: Choice | None = None) -> Compa
     theirs = {name: values[match.theirs] for name, values in theirs.items()}
     found = find_keys(ours, theirs)
     keep, selection = select(ours, theirs, choice, found)
+    if choice.sys:
+        ours, theirs = _with_sys(ours, str(catalogue)), _with_sys(theirs)
+        selection += "; errors with _SYS"
     pairs = make_pairs(ours, theirs, keep, found[0])
     if not pairs:
         raise ValueError(
@@ -117,6 +120,21 @@ def _with_labels(theirs: Content, choice: Choice) -> Content:
         column = column_name(told, label(name))
         if column and f"{column}_err" not in told:
             told[f"{column}_err"] = np.full(count, error)
+    return told
+
+
+def _with_sys(content: Content, required: str = "") -> Content:
+    """The table with the model's own errors in its errors; ``required`` names one that must."""
+    told = dict(content)
+    for row in LABELS:
+        name = row.column.lower()
+        if f"{name}_sys" in told and f"{name}_err" in told:
+            told[f"{name}_err"] = np.hypot(told[f"{name}_err"], told[f"{name}_sys"])
+        elif required and name in told:
+            raise ValueError(
+                f"--sys needs the column {row.column}_SYS; {required} has none: it was written "
+                "by an older version. Fit again, or leave --sys out."
+            )
     return told
 
 
