@@ -115,7 +115,7 @@ def test_order_of_rows_case_of_names_and_format_do_not_matter(ours, tmp_path, su
         turned.rename_column(name, name.upper())
     turned.write(tmp_path / f"b.{suffix}")
     first = compare(ours, tmp_path / "a.csv", ALL)
-    assert compare(ours, tmp_path / f"b.{suffix}", ALL).rows == first.rows
+    assert repr(compare(ours, tmp_path / f"b.{suffix}", ALL).rows) == repr(first.rows)
 
 
 def test_rows_of_one_target_are_told_apart_by_survey(tmp_path):
@@ -338,7 +338,7 @@ def test_nested_bins_are_printed_and_too_few_stars_give_no_figure(ours, tmp_path
     assert "teff [K] by their teff and their snrg" in text
     line = next(line for line in text.splitlines() if ">= 100" in line)
     assert line.split()[-4:] == ["-"] * 4
-    assert compare(ours, tmp_path / "o.csv").rows == result.rows
+    assert repr(compare(ours, tmp_path / "o.csv").rows) == repr(result.rows)
 
 
 @pytest.mark.parametrize(
@@ -414,10 +414,10 @@ def test_files_are_matched_on_the_sky_where_no_identifier_is_shared_or_on_reques
     other.write(tmp_path / "o.csv")
     by_id = compare(tmp_path / "c.fits", tmp_path / "o.csv", ALL)
     by_sky = compare(tmp_path / "c.fits", tmp_path / "o.csv", Choice(match="sky"))
-    assert by_id.rows == by_sky.rows and by_id.matched_by == "OBSID"
+    assert repr(by_id.rows) == repr(by_sky.rows) and by_id.matched_by == "OBSID"
     other.remove_column("OBSID")
     other.write(tmp_path / "p.csv")
-    assert compare(tmp_path / "c.fits", tmp_path / "p.csv").rows == by_sky.rows
+    assert repr(compare(tmp_path / "c.fits", tmp_path / "p.csv").rows) == repr(by_sky.rows)
     with pytest.raises(ValueError, match="no identifier column"):
         compare(tmp_path / "c.fits", tmp_path / "p.csv", Choice(match="id"))
     with pytest.raises(ValueError, match="columns RA and DEC"):
