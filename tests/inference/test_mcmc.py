@@ -154,9 +154,7 @@ def test_blackjax_samples_the_same_posterior(
     assert (np.abs(draws.std(axis=0) / sd - 1) < 4 * spread).all()
 
 
-LOPSIDED = {"sun": {"o_fe": 0.25}}
-"""Posteriors that lean to one side, which no Gaussian can say: how far its error may be off."""
-
+LONG = Nuts(num_warmup=200, num_samples=1200, chains=4)  # ESS above 4,000 for every label
 STARS = {"giant": (4800.0, 2.5, -0.5), "dwarf": (5200.0, 4.5, -0.3), "sun": (5770.0, 4.44, 0.0)}
 
 
@@ -168,7 +166,7 @@ def test_errors_on_all_of_desi_are_those_of_the_chains(
     """S/N 100, labels more than four sigma from any bound, ESS above 4,000: within 10 %.
 
     Exact draws: every such label, and means within 0.1 sigma. The Gaussian of the best fit:
-    labels with an error below 0.4 of the prior's, save those of ``LOPSIDED``.
+    labels with an error below 0.4 of the prior's.
     """
     truth = desi_survey.typical(*([value] for value in STARS[star]))
     spectrum = desi_survey.paint(truth, desi_pixels(1, snr=100.0, vrad=60.0), 3)
@@ -176,7 +174,7 @@ def test_errors_on_all_of_desi_are_those_of_the_chains(
     keys = jax.random.split(jax.random.key(2), 1)
     gauss = Map()(desi_survey.problem, stars, keys)
     exact = Exact()(desi_survey.problem, stars, keys)
-    chains = NUTS(desi_survey.problem, stars, keys)
+    chains = LONG(desi_survey.problem, stars, keys)
     measured = gauss.sd[0] < 0.4 * gauss.prior_sd[0]
     use = far_from_bounds(desi_survey, gauss, 0) & measured
     inside = far_from_bounds(desi_survey, exact, 0)
@@ -193,5 +191,4 @@ def test_errors_on_all_of_desi_are_those_of_the_chains(
     assert ess.min() > 4000
     assert np.abs(own - 1)[inside].max() < 0.10
     assert np.abs(away)[inside].max() < 0.1
-    limit = [LOPSIDED.get(star, {}).get(name, 0.10) for name in gauss.names]
-    assert (np.abs(ratio - 1) < limit)[use].all()
+    assert np.abs(ratio - 1)[use].max() < 0.10
