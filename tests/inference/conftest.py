@@ -284,7 +284,7 @@ def desi_survey(models: Path, desi_card: dict[str, Any]) -> Survey:
     return Survey(emulator, prior, make_problem(desi_spectrum(1), emulator, prior))
 
 
-NUTS = Nuts(num_warmup=200, num_samples=700, chains=4)
+NUTS = Nuts(num_warmup=200, num_samples=1000, chains=4)
 
 
 @pytest.fixture(scope="session")

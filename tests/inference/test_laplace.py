@@ -167,20 +167,26 @@ def test_order_of_the_stars_does_not_matter(
 def test_size_of_the_chunk_does_not_matter(
     survey: Any, noisy: Spectrum, fitted: tuple[Fit, Posterior]
 ) -> None:
-    """Labels within a thousandth of an error (float32 sums in another order), draws likewise."""
+    """Four stars of five within a thousandth of an error (float32 sums in another order), draws
+    likewise; the others, near an edge of the prior, within a twentieth: there noise of the cost
+    decides which step is the last."""
     names = [str(i) for i in range(COUNT)]
     keys = star_keys(1, "desi", names)
     whole = summarise(survey.problem, fitted[0], keys, number=4)
-    rows = np.arange(5, 7)
-    small = load_stars(survey.problem, pad(noisy.take(rows), 3))
-    part = summarise(
-        survey.problem, fit_stars(survey.problem, small),
-        star_keys(1, "desi", [*(names[i] for i in rows), "x"]), number=4,
-    )  # fmt: skip
-    sd = whole.sd[rows]
-    assert (np.abs(part.mean[:2] - whole.mean[rows]) / sd).max() < 1e-3
-    assert (np.abs(part.draws[:, :2] - whole.draws[:, rows]) / sd).max() < 3e-3
-    assert np.isnan(part.mean[2:]).all()
+    labels, draws = np.zeros(COUNT), np.zeros(COUNT)
+    for start in range(0, COUNT, 4):
+        rows = np.arange(start, start + 4)
+        small = load_stars(survey.problem, pad(noisy.take(rows), 5))
+        part = summarise(
+            survey.problem, fit_stars(survey.problem, small),
+            star_keys(1, "desi", [*(names[i] for i in rows), "x"]), number=4,
+        )  # fmt: skip
+        sd = whole.sd[rows]
+        labels[rows] = (np.abs(part.mean[:4] - whole.mean[rows]) / sd).max(axis=1)
+        draws[rows] = (np.abs(part.draws[:, :4] - whole.draws[:, rows]) / sd).max(axis=(0, 2))
+        assert np.isnan(part.mean[4:]).all()
+    assert np.quantile(labels, 0.8) < 1e-3 and labels.max() < 0.05
+    assert np.quantile(draws, 0.8) < 3e-3
 
 
 def test_keys_of_a_star_come_from_its_name() -> None:
