@@ -226,13 +226,13 @@ def main() -> None:
         flush=True,
     )
     fit = fit_stars(problem, stars)
-    steps = int(fit.steps)
+    steps = float(np.mean(fit.steps))
     batch = seconds(lambda: fit_stars(problem, stars), repeats=2 if left() > 120 else 1)
     rate, parts = gemm_rate(), operations(problem)
     floor = sum(parts.values()) * (steps + 1) / rate  # one more for the start
     share = ", ".join(f"{n} {100 * v / sum(parts.values()):.0f} %" for n, v in parts.items())
     print(
-        f"batched: {1e3 * batch / asked.stars:.1f} ms a star, {steps} steps for all, "
+        f"batched: {1e3 * batch / asked.stars:.1f} ms a star, {steps:.1f} steps each, "
         f"{int(fit.converged.sum())} converged, {int(fit.positive.sum())} with a covariance\n"
         f"floor: {1e3 * floor:.2f} ms a star at {rate / 1e9:.1f} Gflop/s ({share}); "
         f"batched is {batch / asked.stars / floor:.1f} times the floor",
