@@ -242,4 +242,5 @@ def star_data(shape: Geometry, spectrum: Spectrum, error: Array) -> StarData:
         spectrum.vrad,
         spectrum.vrad_err,
     )
-    return jax.vmap(one)(*map(jnp.asarray, parts))
+    # one by one, so that a star's pixels are rounded the same in batches of every size
+    return jax.lax.map(lambda star: one(*star), tuple(map(jnp.asarray, parts)))

@@ -26,13 +26,16 @@ from bayes_ddp.inference.start import best_template
 __all__ = ["Fit", "Map", "fit_stars", "summarise"]
 
 _MAX_STEPS = 30
-_DECREMENT = 3e-3
-"""Nats to the bottom of the quadratic model, undamped, at which a star is done: 0.08 sigma."""
+_NEAR = 3e-3
+"""Nats to the bottom of the quadratic model, undamped, at which a star has converged: 0.08 sigma.
+From there on the gradient tells whether a step was good: the cost's noise hides it."""
+_BOTTOM = 1e-4
+"""The same, at which a star is done: 0.014 sigma, and one more step."""
 _NOISE = 1e-3
 """Nats, of the cost in float32."""
 _CARBON_FEH = -1.2
-_TOGETHER = 8
-"""Least number of stars that take a step together; a quarter of a larger batch does."""
+_TOGETHER = 4
+"""Least number of stars that take a step together; a sixteenth of a large batch does."""
 
 
 class Fit(NamedTuple):
@@ -59,6 +62,7 @@ class _State(NamedTuple):
     curvature: Array
     chi2: Array
     damping: Array
+    left: Array
     done: Array
     step: Array
 
@@ -109,21 +113,30 @@ def _ended(state: _State) -> Array:
     return state.done | (state.step >= _MAX_STEPS)
 
 
-def _advance(problem: Problem, star: StarData, state: _State) -> _State:
-    def solve(damping: Array | float) -> Array:
-        diagonal = jnp.abs(jnp.diagonal(state.curvature, axis1=1, axis2=2))
-        damped = state.curvature + jax.vmap(jnp.diag)(diagonal * damping + 1e-12)
-        return -jnp.linalg.solve(damped, state.gradient[..., None])[..., 0]
+def _solve(curvature: Array, gradient: Array, damping: Array) -> Array:
+    """The damped step downhill, [star parameter]; damping [star] of the curvature's diagonal."""
+    diagonal = jnp.abs(jnp.diagonal(curvature, axis1=1, axis2=2))
+    damped = curvature + jax.vmap(jnp.diag)(diagonal * damping[:, None] + 1e-12)
+    return -jnp.linalg.solve(damped, gradient[..., None])[..., 0]
 
-    move = solve(state.damping[:, None])
+
+def _left(curvature: Array, gradient: Array) -> Array:
+    """Nats to the bottom of the quadratic model, [star]."""
+    move = _solve(curvature, gradient, jnp.full(len(gradient), 1e-6))
+    return 0.5 * jnp.abs(jnp.sum(move * gradient, axis=1))
+
+
+def _advance(problem: Problem, star: StarData, state: _State) -> _State:
+    move = _solve(state.curvature, state.gradient, state.damping)
     bend = jnp.einsum("si,sij,sj->s", move, state.curvature, move)
     promised = -jnp.sum(move * state.gradient, axis=1) - 0.5 * bend
-    left = -0.5 * jnp.sum(solve(1e-6) * state.gradient, axis=1)
     ended = _ended(state)  # such a star only fills a place
     trial = jnp.where(ended[:, None], state.q, state.q + move)
     cost, gradient, curvature, chi2 = jax.vmap(terms, in_axes=(None, 0, 0))(problem, star, trial)
-    first = ~jnp.isfinite(state.cost)
-    gain = jnp.where(first, 1.0, (state.cost - cost + _NOISE) / (promised + _NOISE))
+    left = _left(curvature, gradient)
+    gain = (state.cost - cost + _NOISE) / (promised + _NOISE)
+    gain = jnp.where(state.left < _NEAR, 1 - jnp.sqrt(left / state.left), gain)
+    gain = jnp.where(jnp.isfinite(state.cost), gain, 1.0)
     better = jnp.isfinite(cost) & (gain > 0.05) & ~ended
     # where the true bowl is steeper than Gauss-Newton's, full steps swing across it for ever: the
     # damping follows how much of the promised descent came
@@ -136,7 +149,8 @@ def _advance(problem: Problem, star: StarData, state: _State) -> _State:
         curvature=jnp.where(better[:, None, None], curvature, state.curvature),
         chi2=jnp.where(better, chi2, state.chi2),
         damping=jnp.clip(state.damping * factor, 1e-7, 1e8),
-        done=state.done | (~ended & ~first & (jnp.abs(left) < _DECREMENT)),
+        left=jnp.where(better, left, state.left),
+        done=state.done | (~ended & (state.left < _BOTTOM)),
         step=state.step + ~ended,
     )
 
@@ -181,14 +195,15 @@ def _descend(problem: Problem, stars: StarData, q: Array, done: Array) -> _State
         curvature=jnp.broadcast_to(jnp.eye(size), (count, size, size)),
         chi2=jnp.zeros(count),
         damping=jnp.full(count, 10.0),
+        left=jnp.full(count, jnp.inf),
         done=done,
         step=jnp.full(count, -1, jnp.int32),
     )
-    together = min(count, max(_TOGETHER, count // 4))
+    together = max(_TOGETHER, count // 16)  # the same for small batches, which then round alike
 
     def turn(state: _State) -> _State:
         # one star in four needs three times the steps of the others: none waits for it
-        chosen = jnp.argsort(_ended(state), stable=True)[:together]
+        chosen = jnp.resize(jnp.argsort(_ended(state), stable=True), (together,))
         some, theirs = jax.tree.map(lambda x: x[chosen], (stars, state))
         after = _advance(problem, some, theirs)
         return jax.tree.map(lambda x, new: x.at[chosen].set(new), state, after)
@@ -222,7 +237,8 @@ def _finish(problem: Problem, state: _State, pixels: Array) -> Fit:
     labels = jax.vmap(lambda x: problem.prior.constrain(x[: problem.free]))(state.q)
     return Fit(
         q=state.q, covariance=covariance, labels=labels, chi2=state.chi2, pixels=pixels,
-        converged=state.done & ~empty, positive=positive, steps=jnp.maximum(state.step, 0),
+        converged=(state.left < _NEAR) & ~empty, positive=positive,
+        steps=jnp.maximum(state.step, 0),
     )  # fmt: skip
 
 

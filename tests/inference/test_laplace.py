@@ -167,9 +167,7 @@ def test_order_of_the_stars_does_not_matter(
 def test_size_of_the_chunk_does_not_matter(
     survey: Any, noisy: Spectrum, fitted: tuple[Fit, Posterior]
 ) -> None:
-    """Four stars of five within a thousandth of an error (float32 sums in another order), draws
-    likewise; the others, near an edge of the prior, within a twentieth: there noise of the cost
-    decides which step is the last."""
+    """Every star's labels within a thousandth of an error, its draws likewise."""
     names = [str(i) for i in range(COUNT)]
     keys = star_keys(1, "desi", names)
     whole = summarise(survey.problem, fitted[0], keys, number=4)
@@ -185,8 +183,8 @@ def test_size_of_the_chunk_does_not_matter(
         labels[rows] = (np.abs(part.mean[:4] - whole.mean[rows]) / sd).max(axis=1)
         draws[rows] = (np.abs(part.draws[:, :4] - whole.draws[:, rows]) / sd).max(axis=(0, 2))
         assert np.isnan(part.mean[4:]).all()
-    assert np.quantile(labels, 0.8) < 1e-3 and labels.max() < 0.05
-    assert np.quantile(draws, 0.8) < 3e-3
+    assert labels.max() < 1e-3
+    assert draws.max() < 3e-3
 
 
 def test_keys_of_a_star_come_from_its_name() -> None:

@@ -42,13 +42,17 @@ def far_from_bounds(survey: Any, posterior: Any, star: int) -> np.ndarray:
     return room > 4 * posterior.sd[star]
 
 
+SHALLOW = 0, "o_fe"
+"""On these few pixels a posterior that is 13 % wider than the Gaussian of the best fit says; exact
+draws have its width (test_importance.py)."""
+
+
 def test_errors_of_the_fit_are_those_of_the_chains(
     survey: Any, runs: Any, sampled: Posterior
 ) -> None:
-    """Within 15 %, ESS above 4,000 (a Monte Carlo error of 1.1 %); means within 0.2 sigma.
+    """Within 10 %, ESS above 4,000 (a Monte Carlo error of 1.1 %); means within 0.2 sigma.
 
-    On these few pixels posteriors lean, [O/Fe] by 11 % of its error even at S/N 200. The slow
-    test holds 10 % on all of DESI's pixels at S/N 100.
+    Save ``SHALLOW``, within 15 %. The slow test holds 10 % on all of DESI's pixels at S/N 100.
     """
     gauss = runs("map")[0]
     for star in (0, 2):
@@ -56,7 +60,8 @@ def test_errors_of_the_fit_are_those_of_the_chains(
         assert use.sum() >= 12
         assert sampled.diagnostics["ess"][star].min() > 4000
         assert sampled.diagnostics["rhat"][star].max() < 1.01
-        assert np.abs(sampled.sd[star] / gauss.sd[star] - 1)[use].max() < 0.15
+        limit = [0.15 if (star, name) == SHALLOW else 0.10 for name in gauss.names]
+        assert (np.abs(sampled.sd[star] / gauss.sd[star] - 1) < limit)[use].all()
         assert (np.abs(sampled.mean[star] - gauss.mean[star]) / gauss.sd[star])[use].max() < 0.2
     assert not sampled.warn[[0, 2]].any()
 
