@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from bayes_ddp.compare.choice import Choice
-from bayes_ddp.terminal import Selection, no_star_sentence, progress_bar
+from bayes_ddp.commands.terminal import Selection, no_star_sentence, progress_bar
+from bayes_ddp.compare.options import Choice
 
 app = App(
     name="bayes-ddp",
@@ -152,7 +152,8 @@ def fit(
 def _run(settings: Any, *, as_json: bool, quiet: bool) -> None:
     import time
 
-    from bayes_ddp import pictures, pipeline
+    from bayes_ddp.commands import pictures
+    from bayes_ddp.pipeline import run as pipeline
 
     there = pipeline.existing(settings)
     if there:
@@ -204,7 +205,7 @@ def demo(
         Show no progress.
     """
     _start_jax()
-    from bayes_ddp import demo as line
+    from bayes_ddp.commands import demo as line
 
     with progress_bar(quiet) as progress:
         figures, text = line.demo(folder, stars=stars, seed=seed, progress=progress)
@@ -238,8 +239,8 @@ def simulate(
         Show no progress.
     """
     _start_jax()
-    from bayes_ddp import simulate as mocking
-    from bayes_ddp.galaxy.mock import Settings
+    from bayes_ddp.commands import mock as mocking
+    from bayes_ddp.mock.draw import Settings
 
     request, settings = mocking.Request(stars, spectra, check), Settings(seed, faint=faint)
     with progress_bar(quiet) as progress:
@@ -259,9 +260,9 @@ def info(path: str, /, *, json: Json = False) -> None:
         Print the figures as one JSON object.
     """
     _start_jax()
-    from bayes_ddp import about
+    from bayes_ddp.commands.info import describe
 
-    figures, text = about.describe(path)
+    figures, text = describe(path)
     _tell(figures, text, json)
 
 
@@ -289,7 +290,7 @@ def compare(
 
     result = compare_files(catalogue, other, choice)
     if output:
-        from bayes_ddp import pictures
+        from bayes_ddp.commands import pictures
 
         pictures.draw_comparison(result, output)
     _tell(result.rows_as_dict(), result.format_table(), json)
@@ -312,7 +313,7 @@ def mismatch(file: Path, /, *, snr: float = 50.0, write: bool = False, json: Jso
     """
     _start_jax()
     from bayes_ddp import config
-    from bayes_ddp import mismatch as measuring
+    from bayes_ddp.commands import mismatch as measuring
 
     figures, text = measuring.measure(config.load(file), snr=snr, write=write)
     _tell(figures, text, json)
@@ -334,7 +335,7 @@ def physics(
     json
         Print the figures as one JSON object.
     """
-    from bayes_ddp.emulator import physics as packing
+    from bayes_ddp.emulator.physics import library as packing
 
     figures = packing.take_in(folders, models / "physics-lte", models / "held-out", progress=_say)
     _tell(figures, "\n".join(f"{k}: {v}" for k, v in figures.items()), json)
@@ -387,7 +388,7 @@ def docs(*, output: Path = Path("docs")) -> None:
     output
         Folder for labels.md, catalogue.md and flags.md.
     """
-    from bayes_ddp import about
+    from bayes_ddp.commands.pages import write_pages
 
-    for path in about.write_pages(output):
+    for path in write_pages(output):
         print(path)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from bayes_ddp.emulator.tables import to_toml
+from bayes_ddp.files.toml import to_toml
 from bayes_ddp.inference.prior import PRIORS, Fixed, Normal, TruncatedNormal, Uniform
 from bayes_ddp.inference.problem import Nuisance
 from bayes_ddp.inference.samplers import SAMPLERS, Exact, Map, Nuts

@@ -6,7 +6,6 @@ add a row and train a model that has it.
 
 from dataclasses import dataclass
 
-import equinox as eqx
 import numpy as np
 
 __all__ = ["ELEMENTS", "LABELS", "Label", "LabelSpace", "label"]
@@ -100,17 +99,18 @@ def label(name: str) -> Label:
     return _BY_NAME[name]
 
 
-class LabelSpace(eqx.Module):
+@dataclass(frozen=True)
+class LabelSpace:
     """Names, order and trained range of the labels of one model.
 
     Plain tuples, so that a space is hashable and static under ``jit``.
     """
 
-    names: tuple[str, ...] = eqx.field(static=True)
-    low: tuple[float, ...] = eqx.field(static=True)
-    high: tuple[float, ...] = eqx.field(static=True)
+    names: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
 
-    def __check_init__(self) -> None:
+    def __post_init__(self) -> None:
         for name in self.names:
             label(name)
         if not len(self.names) == len(self.low) == len(self.high):

@@ -31,16 +31,16 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import least_squares
 
-from bayes_ddp.demo import simulate_files
+from bayes_ddp.commands.demo import simulate_files
 from bayes_ddp.emulator.card import find_model, load_emulator, read_card
 from bayes_ddp.inference.forward import StarData, render
 from bayes_ddp.inference.importance import sample_star
 from bayes_ddp.inference.laplace import Fit, fit_stars
-from bayes_ddp.inference.mcmc import Nuts
+from bayes_ddp.inference.nuts import Nuts
 from bayes_ddp.inference.prior import LabelPrior, Normal
 from bayes_ddp.inference.problem import Problem, load_stars, make_problem
-from bayes_ddp.inference.start import best_template
-from bayes_ddp.spectra.desi import read_desi
+from bayes_ddp.inference.templates import best_template
+from bayes_ddp.spectra.desi.read import read_desi
 from bayes_ddp.spectra.prepare import prepare
 
 BEGAN = time.perf_counter()

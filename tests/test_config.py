@@ -7,8 +7,8 @@ import pytest
 
 from bayes_ddp import config
 from bayes_ddp.cli import app
+from bayes_ddp.commands.demo import RUN
 from bayes_ddp.config import ConfigError
-from bayes_ddp.demo import RUN
 from bayes_ddp.inference.prior import Fixed, Uniform
 from bayes_ddp.inference.samplers import Exact, Nuts
 

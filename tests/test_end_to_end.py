@@ -19,16 +19,17 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from bayes_ddp import config, pipeline
+from bayes_ddp import config
 from bayes_ddp.emulator.card import load_emulator, read_card, write_model
-from bayes_ddp.emulator.mismatch import write_mismatch
+from bayes_ddp.emulator.error import write_mismatch
 from bayes_ddp.inference.posterior import from_dataset, open_part
 from bayes_ddp.inference.prior import LabelPrior
-from bayes_ddp.spectra.coadd_writer import write_coadd, write_rvs_catalog
-from bayes_ddp.spectra.desi import DESI_WAVE
+from bayes_ddp.pipeline import run as pipeline
+from bayes_ddp.spectra.desi.read import DESI_WAVE
+from bayes_ddp.spectra.desi.writer import write_coadd, write_rvs_catalog
+from bayes_ddp.spectra.expose import Coadd, Fibres, ModelSpectra, Simulation, expose
 from bayes_ddp.spectra.lsf import gaussian_resolution
 from bayes_ddp.spectra.masks import apply_masks
-from bayes_ddp.spectra.simulate import Coadd, Fibres, ModelSpectra, Simulation, expose
 
 STARS = 64
 BROADER = 1.05

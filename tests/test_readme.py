@@ -8,7 +8,7 @@ import pytest
 
 from bayes_ddp import config
 from bayes_ddp.cli import app
-from bayes_ddp.demo import RUN, simulate_files
+from bayes_ddp.commands.demo import RUN, simulate_files
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "CHANGELOG.md", "docs/method.md", "docs/data.md"]

@@ -14,7 +14,7 @@ import fitsio
 import numpy as np
 import pytest
 
-from bayes_ddp.demo import RUN
+from bayes_ddp.commands.demo import RUN
 
 
 def run(*command: str | Path, cwd: Path) -> str:

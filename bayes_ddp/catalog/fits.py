@@ -16,8 +16,10 @@ from astropy.io import fits
 from astropy.table import Column as TableColumn
 from astropy.table import Table
 
+from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.files.fits import open_fits, safe_card
+from bayes_ddp.files.paths import atomic_write
 from bayes_ddp.flags import describe
-from bayes_ddp.spectra.files import BadFileError, atomic_write, open_fits, safe_card
 
 __all__ = ["EXTENSION", "read_catalogue", "write_catalogue"]
 

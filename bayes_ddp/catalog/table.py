@@ -13,19 +13,19 @@ from astropy.table import Column as TableColumn
 from astropy.table import Table
 
 from bayes_ddp.catalog.columns import COLUMNS, Column
-from bayes_ddp.catalog.model import ModelLimits
-from bayes_ddp.catalog.verdict import (
+from bayes_ddp.catalog.flags import (
     NOT_FITTED,
     OUT_OF_RANGE,
     PRIOR_DOMINATED,
     UPPER_LIMIT,
     label_flags,
 )
+from bayes_ddp.emulator.limits import ModelLimits
+from bayes_ddp.files.fits import safe_card
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.labels import label
-from bayes_ddp.spectra.files import safe_card
-from bayes_ddp.spectra.spectrum import RawSpectra
+from bayes_ddp.spectra.raw import RawSpectra
 
 __all__ = ["make_catalogue", "pack_covariance", "unpack_covariance"]
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bayes_ddp.catalog import Content, match_rows, read_columns
-from bayes_ddp.compare.choice import Choice
+from bayes_ddp.compare.options import Choice
 from bayes_ddp.compare.report import BinRow, ComparisonRow, ComparisonTable
 from bayes_ddp.compare.statistics import (
     SPREAD_ERROR,
@@ -18,7 +17,9 @@ from bayes_ddp.compare.statistics import (
 )
 from bayes_ddp.compare.tables import Pairs, column_name, find_keys, make_pairs, select
 from bayes_ddp.labels import LABELS, label
-from bayes_ddp.scales import labels_from_xh
+from bayes_ddp.solar import labels_from_xh
+from bayes_ddp.tables.match import match_rows
+from bayes_ddp.tables.read import Content, read_columns
 
 __all__ = ["bin_rows", "compare", "compare_label"]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_ddp.catalog import Content
-from bayes_ddp.compare.choice import Choice
+from bayes_ddp.compare.options import Choice
 from bayes_ddp.labels import LABELS, Label, label
+from bayes_ddp.tables.read import Content
 
 __all__ = ["Pairs", "column_name", "find_keys", "make_pairs", "select"]
 

@@ -8,41 +8,22 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from bayes_ddp.emulator.density import density_table
 from bayes_ddp.emulator.features import Features
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
-from bayes_ddp.emulator.tables import check_sha256, sha256_of, to_toml, write_atomic
+from bayes_ddp.files.checksums import check_sha256, sha256_of
+from bayes_ddp.files.paths import write_atomic
+from bayes_ddp.files.toml import to_toml
 from bayes_ddp.labels import LabelSpace
 
-if TYPE_CHECKING:
-    from bayes_ddp.emulator.training import TrainingSet
-
-__all__ = ["describe", "find_model", "known_models", "load_emulator", "read_card", "write_model"]
+__all__ = ["find_model", "known_models", "load_emulator", "read_card", "write_model"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PLACES = (_PACKAGE.parent / "models", _PACKAGE / "models")
-
-_NOT_FOR = [
-    "Teff outside 4000-8000 K, logg outside 0.5-5.2, [Fe/H] outside -3 to 0.5, or any label "
-    "outside its range: nothing was trained there",
-    "Cool carbon-rich stars (Teff below 4700 K with C/O near or above 1): flux errors of several "
-    "per cent",
-    "Stars below 5200 K blueward of 4400 Å: the physics lacks blue opacity and makes features "
-    "15-20 % too strong",
-    "Cores of Ca H and K, Hα and the Ca triplet (LTE, no chromosphere); weak CN at 3850-3880 Å",
-    "Mn, Co, V to better than 0.1-0.3 dex near solar metallicity: no hyperfine structure",
-    "Lines redward of 6900 Å to the accuracy of the blue: their strengths were not corrected on "
-    "the Sun",
-    "Non-LTE or 3-D abundances: labels are 1-D LTE. Expected corrections: Fe I +0.05 to +0.2 dex "
-    "at -1 to -3, O I triplet -0.1 to -0.5, blue Al I +0.3 to +0.7 when metal-poor, Mn I and Cr I "
-    "+0.1 to +0.4, Ti I +0.05 to +0.2, CH -0.2 to -0.6 at -2 to -3",
-    "Fast rotators, emission lines, white dwarfs, unresolved binaries",
-]
 
 
 def load_emulator(name_or_path: str | Path) -> BasisNetwork | PixelNetwork:
@@ -157,37 +138,3 @@ def write_model(
         },
     }  # fmt: skip
     write_atomic(Path(folder) / "card.toml", to_toml(dict(card) | own))
-
-
-def describe(
-    name: str,
-    settings: Mapping[str, Any],
-    *,
-    network: BasisNetwork,
-    known: "TrainingSet",
-    figures: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The card of a network trained on physical spectra, without what ``write_model`` adds."""
-    return {
-        "name": name,
-        "description": str(settings.get("description", "Emulator of normalised LTE spectra")),
-        "abundance_scale": "Asplund+2009",
-        "calscale": "LTE-1D uncalibrated",
-        "not_for": _NOT_FOR,
-        "citation": (
-            "Trained on models/physics-lte: ATLAS9 ODFNEW (Castelli & Kurucz 2003), C3K / ATLAS12 "
-            "(Conroy, Kurucz), synspec (Hubeny & Lanz 2017), linemake (Placco et al. 2021) and "
-            "its sources, Barklem et al. (2000), Asplund et al. (2009). Method: Ting et al. "
-            "(2017), Xiang et al. (2019), Zhang et al. (DD-Payne on DESI EDR)"
-        ),
-        "training": {
-            "spectra": len(known.names),
-            "reference_points": len(known.reference_names),
-            "rank": len(network.basis),
-            "features": network.features.size,
-            "names": list(known.names),
-            "reference_names": list(known.reference_names),
-        },
-        "validation": dict(figures),
-        "density": density_table(),
-    }

@@ -50,7 +50,7 @@ class Features(eqx.Module):
     centre : [feature - 1, input], scaled inputs of the centres.
     """
 
-    space: LabelSpace
+    space: LabelSpace = eqx.field(static=True)
     mix: Float[Array | np.ndarray, " label"]
     scale: Float[Array | np.ndarray, " input"]
     bias: Float[Array | np.ndarray, ""]

@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bayes_ddp.emulator.features import Features
+from bayes_ddp.emulator.features import Features, evaluate
 from bayes_ddp.labels import LabelSpace
 
-__all__ = ["BasisNetwork", "Emulator", "PixelNetwork"]
+__all__ = ["BasisNetwork", "Emulator", "PixelNetwork", "predict"]
 
 
 @runtime_checkable
@@ -100,7 +100,7 @@ class PixelNetwork(eqx.Module):
     output : [pixel, neuron], output_bias : [pixel].
     """
 
-    space: LabelSpace
+    space: LabelSpace = eqx.field(static=True)
     hidden: Float[Array | np.ndarray, "pixel neuron label"]
     hidden_bias: Float[Array | np.ndarray, "pixel neuron"]
     output: Float[Array | np.ndarray, "pixel neuron"]
@@ -130,3 +130,9 @@ class PixelNetwork(eqx.Module):
         gradient = jnp.einsum("pn,pnl->lp", pull, jnp.asarray(self.hidden))
         span = jnp.asarray(self.space.span, jnp.float32)
         return jnp.concatenate([flux[None, :], gradient / span[:, None]])
+
+
+def predict(network: BasisNetwork, labels: np.ndarray) -> np.ndarray:
+    """[row, pixel] float32 at labels [row, label]."""
+    found = evaluate(network.features, labels) @ np.asarray(network.weight)
+    return found.astype(np.float32) @ np.asarray(network.basis) + np.asarray(network.mean)

@@ -9,96 +9,40 @@ much as that of iron. It takes seconds and has no random start.
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bayes_ddp.emulator.card import describe, read_card, write_model
-from bayes_ddp.emulator.density import trained_space
+from bayes_ddp.emulator.card import read_card, write_model
+from bayes_ddp.emulator.density import density_table
 from bayes_ddp.emulator.features import evaluate, make_features
 from bayes_ddp.emulator.network import BasisNetwork
-from bayes_ddp.emulator.physics import PhysicsLibrary, degrade, read_pack
+from bayes_ddp.emulator.physics.library import PhysicsLibrary, read_pack
 from bayes_ddp.emulator.ridge import principal_rows, ridge_solve
+from bayes_ddp.emulator.training_set import TrainingSet, prepare_set
 from bayes_ddp.emulator.validate import validate
-from bayes_ddp.labels import LabelSpace
-from bayes_ddp.spectra.masks import rest_continuum_weight
-from bayes_ddp.spectra.prepare import BROAD, pseudo_continuum
 
-__all__ = ["TrainingSet", "fit_network", "normalised", "prepare_set", "train", "train_model"]
+__all__ = ["describe", "fit_network", "train", "train_model"]
 
 FLUX_ERROR, GRADIENT_FLOOR = 1e-3, 3e-5
 
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """Normalised spectra on a working grid.
-
-    names, labels [spectrum, label], flux [spectrum, pixel] float32; the same for the reference
-    points, whose rows [point, 1 + label] are the point and then each label raised by one step.
-    """
-
-    space: LabelSpace
-    wave: np.ndarray
-    names: tuple[str, ...]
-    labels: np.ndarray
-    flux: np.ndarray
-    reference_names: tuple[str, ...]
-    reference_labels: np.ndarray
-    reference_flux: np.ndarray
-
-    def take(self, spectra: np.ndarray, points: np.ndarray) -> "TrainingSet":
-        """The set with these spectra and these reference points only."""
-        return TrainingSet(
-            self.space, self.wave,
-            tuple(np.array(self.names)[spectra]), self.labels[spectra], self.flux[spectra],
-            tuple(np.array(self.reference_names)[points]), self.reference_labels[points],
-            self.reference_flux[points],
-        )  # fmt: skip
-
-
-def normalised(
-    library: PhysicsLibrary,
-    norm: np.ndarray,
-    cont: np.ndarray,
-    /,
-    *,
-    wave: np.ndarray,
-    fwhm: float,
-) -> np.ndarray:
-    """[spectrum, pixel] float32: physical spectra on a working grid over their broad level.
-
-    The level is ``BROAD`` wide. The pseudo-continuum of Eq. 1 is each star's own affair: dividing
-    by it here as well would normalise twice, and twice is not once where lines are wide.
-
-    norm : [spectrum, pixel]. cont : [spectrum, node]. wave : [pixel out], Å. fwhm : Å.
-    """
-    nodes = library.wave[::50]
-    weight = rest_continuum_weight(wave).astype(float)
-    result = np.empty((len(norm), len(wave)), np.float32)
-    for start in range(0, len(norm), 64):
-        part = slice(start, start + 64)
-        level = np.array([np.interp(library.wave, nodes, row) for row in cont[part]])
-        flux = degrade(library.wave, norm[part] * level, library.fwhm, wave=wave, fwhm=fwhm)
-        level = pseudo_continuum(wave, flux, np.broadcast_to(weight, flux.shape), length=BROAD)
-        result[part] = flux / level
-    return result
-
-
-def prepare_set(settings: Mapping[str, Any], library: PhysicsLibrary) -> TrainingSet:
-    """All spectra of a library, held-out ones too, normalised on the grid of ``settings``."""
-    start, stop, step = settings["wave"]
-    wave = start + step * np.arange(round((stop - start) / step) + 1)
-    shape = library.reference_norm.shape[:2]
-    grid = {"wave": wave, "fwhm": float(settings["fwhm"])}
-    flux = normalised(library, library.norm, library.cont, **grid)
-    flat = [a.reshape(-1, a.shape[-1]) for a in (library.reference_norm, library.reference_cont)]
-    reference = normalised(library, *flat, **grid).reshape(*shape, len(wave))
-    return TrainingSet(
-        trained_space(), wave, library.names, library.labels, flux,
-        library.reference_names, library.reference_labels, reference,
-    )  # fmt: skip
+_NOT_FOR = [
+    "Teff outside 4000-8000 K, logg outside 0.5-5.2, [Fe/H] outside -3 to 0.5, or any label "
+    "outside its range: nothing was trained there",
+    "Cool carbon-rich stars (Teff below 4700 K with C/O near or above 1): flux errors of several "
+    "per cent",
+    "Stars below 5200 K blueward of 4400 Å: the physics lacks blue opacity and makes features "
+    "15-20 % too strong",
+    "Cores of Ca H and K, Hα and the Ca triplet (LTE, no chromosphere); weak CN at 3850-3880 Å",
+    "Mn, Co, V to better than 0.1-0.3 dex near solar metallicity: no hyperfine structure",
+    "Lines redward of 6900 Å to the accuracy of the blue: their strengths were not corrected on "
+    "the Sun",
+    "Non-LTE or 3-D abundances: labels are 1-D LTE. Expected corrections: Fe I +0.05 to +0.2 dex "
+    "at -1 to -3, O I triplet -0.1 to -0.5, blue Al I +0.3 to +0.7 when metal-poor, Mn I and Cr I "
+    "+0.1 to +0.4, Ti I +0.05 to +0.2, CH -0.2 to -0.6 at -2 to -3",
+    "Fast rotators, emission lines, white dwarfs, unresolved binaries",
+]
 
 
 def fit_network(settings: Mapping[str, Any], known: TrainingSet) -> BasisNetwork:
@@ -185,3 +129,37 @@ def train_model(
         card |= {k: v for k, v in read_card(folder).items() if k == "mismatch"}
     write_model(folder, network, card)
     return card
+
+
+def describe(
+    name: str,
+    settings: Mapping[str, Any],
+    *,
+    network: BasisNetwork,
+    known: "TrainingSet",
+    figures: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The card of a network trained on physical spectra, without what ``write_model`` adds."""
+    return {
+        "name": name,
+        "description": str(settings.get("description", "Emulator of normalised LTE spectra")),
+        "abundance_scale": "Asplund+2009",
+        "calscale": "LTE-1D uncalibrated",
+        "not_for": _NOT_FOR,
+        "citation": (
+            "Trained on models/physics-lte: ATLAS9 ODFNEW (Castelli & Kurucz 2003), C3K / ATLAS12 "
+            "(Conroy, Kurucz), synspec (Hubeny & Lanz 2017), linemake (Placco et al. 2021) and "
+            "its sources, Barklem et al. (2000), Asplund et al. (2009). Method: Ting et al. "
+            "(2017), Xiang et al. (2019), Zhang et al. (DD-Payne on DESI EDR)"
+        ),
+        "training": {
+            "spectra": len(known.names),
+            "reference_points": len(known.reference_names),
+            "rank": len(network.basis),
+            "features": network.features.size,
+            "names": list(known.names),
+            "reference_names": list(known.reference_names),
+        },
+        "validation": dict(figures),
+        "density": density_table(),
+    }

@@ -13,28 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from bayes_ddp.emulator.features import evaluate
-from bayes_ddp.emulator.network import BasisNetwork
-from bayes_ddp.emulator.shift import SNR, label_shifts
+from bayes_ddp.emulator.label_error import SNR, label_shifts
+from bayes_ddp.emulator.limits import METALLICITIES, METALLICITY_NAMES, star_groups
+from bayes_ddp.emulator.network import BasisNetwork, predict
 
 if TYPE_CHECKING:
-    from bayes_ddp.emulator.training import TrainingSet
+    from bayes_ddp.emulator.training_set import TrainingSet
 
-__all__ = ["predict", "star_groups", "validate"]
+__all__ = ["validate"]
 
 FOLDS = 10
 REGIONS = (3600, 4400, 5000, 5800, 6800, 7600, 8900, 9850)
-METALLICITIES = (-9.0, -2.0, -1.0, 0.0, 9.0)
-_METALLICITY_NAMES = ("feh_below_-2", "feh_-2_to_-1", "feh_-1_to_0", "feh_above_0")
 _SMOOTH_PIXELS = 2.0
 _WEAK = 1e-5
 _LEAST_STARS = 10
-
-
-def predict(network: BasisNetwork, labels: np.ndarray) -> np.ndarray:
-    """[row, pixel] float32 at labels [row, label]."""
-    found = evaluate(network.features, labels) @ np.asarray(network.weight)
-    return found.astype(np.float32) @ np.asarray(network.basis) + np.asarray(network.mean)
 
 
 def validate(
@@ -101,18 +93,6 @@ def _flux_figures(
     return figures | {name: both(residual[rows]) for name, rows in groups.items() if rows.any()}
 
 
-def star_groups(labels: np.ndarray, space: Any) -> dict[str, np.ndarray]:
-    """Name -> [star] bool of the kinds of stars that a card tells apart.
-
-    labels : [star label], in the order of ``space``.
-    """
-    feh, teff = labels[:, space.index("feh")], labels[:, space.index("teff")]
-    return {
-        name: (feh >= least) & (feh < most)
-        for name, (least, most) in zip(_METALLICITY_NAMES, pairwise(METALLICITIES), strict=True)
-    } | {"teff_below_4700": teff < 4700, "teff_above_4700": teff >= 4700}
-
-
 def _label_figures(labels: np.ndarray, shift: np.ndarray, space: Any) -> dict[str, Any]:
     """Per label, the size that 68.3 % of the shifts do not exceed, by kind of star."""
     figures: dict[str, Any] = {
@@ -156,7 +136,7 @@ def _gradient_figures(
         if inside.any():
             figures[f"wave_{low}_{high}"] = relative(inside)
     feh = known.reference_labels[:, 0, known.space.index("feh")]
-    for name, (least, most) in zip(_METALLICITY_NAMES, pairwise(METALLICITIES), strict=True):
+    for name, (least, most) in zip(METALLICITY_NAMES, pairwise(METALLICITIES), strict=True):
         group = (feh >= least) & (feh < most)
         if group.any():
             figures[name] = relative(slice(None), group)

@@ -16,7 +16,9 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bayes_ddp.emulator.card import find_model
-from bayes_ddp.emulator.tables import check_sha256, sha256_of, to_toml, write_atomic
+from bayes_ddp.files.checksums import check_sha256, sha256_of
+from bayes_ddp.files.paths import write_atomic
+from bayes_ddp.files.toml import to_toml
 
 __all__ = ["FIRST_EEP", "build", "load_tables"]
 

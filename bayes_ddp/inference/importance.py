@@ -21,12 +21,12 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from bayes_ddp.flags import WARN
-from bayes_ddp.inference.chains import CHAINS, nested_rhat, run_chains
 from bayes_ddp.inference.compress import Compressed, compress
 from bayes_ddp.inference.forward import StarData
+from bayes_ddp.inference.hmc import CHAINS, nested_rhat, run_chains
 from bayes_ddp.inference.laplace import fit_stars, summarise
-from bayes_ddp.inference.mcmc import RHAT_LIMIT, chain_diagnostics
 from bayes_ddp.inference.model import star_model
+from bayes_ddp.inference.nuts import RHAT_LIMIT, chain_diagnostics
 from bayes_ddp.inference.posterior import QUANTILES, Posterior, blank, weighted_quantiles
 from bayes_ddp.inference.problem import Problem
 

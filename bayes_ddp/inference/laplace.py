@@ -21,7 +21,7 @@ from bayes_ddp.flags import WARN
 from bayes_ddp.inference.forward import StarData, render
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.problem import Problem
-from bayes_ddp.inference.start import best_template
+from bayes_ddp.inference.templates import best_template
 
 __all__ = ["Fit", "Map", "fit_stars", "summarise"]
 

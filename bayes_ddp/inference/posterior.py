@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayes_ddp.files.paths import atomic_write
 from bayes_ddp.labels import label
-from bayes_ddp.spectra.files import atomic_write
 
 __all__ = [
     "QUANTILES",

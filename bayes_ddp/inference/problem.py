@@ -20,7 +20,7 @@ from bayes_ddp.inference.forward import (
     taps_needed,
 )
 from bayes_ddp.inference.prior import LabelPrior
-from bayes_ddp.inference.start import Templates, make_templates
+from bayes_ddp.inference.templates import Templates, make_templates
 from bayes_ddp.spectra.spectrum import Spectrum
 
 __all__ = ["Nuisance", "Problem", "load_stars", "make_problem", "model_flux", "require_float64"]

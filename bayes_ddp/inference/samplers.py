@@ -2,7 +2,7 @@
 
 from bayes_ddp.inference.importance import Exact
 from bayes_ddp.inference.laplace import Map
-from bayes_ddp.inference.mcmc import Nuts
+from bayes_ddp.inference.nuts import Nuts
 
 __all__ = ["SAMPLERS", "Exact", "Map", "Nuts"]
 

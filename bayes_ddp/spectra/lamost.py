@@ -26,17 +26,14 @@ from typing import Any
 
 import numpy as np
 
+from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.files.fits import FitsFile, open_fits
+from bayes_ddp.files.paths import check_file
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.files import (
-    BadFileError,
-    FitsFile,
-    check_file,
-    clean_pixels,
-    open_fits,
-)
 from bayes_ddp.spectra.loggrid import LogGrid, believed, first_pixel, numbers
-from bayes_ddp.spectra.repeats import told_apart
-from bayes_ddp.spectra.spectrum import RawSpectra
+from bayes_ddp.spectra.pixels import clean_pixels
+from bayes_ddp.spectra.raw import RawSpectra
+from bayes_ddp.tables.repeats import told_apart
 
 __all__ = ["is_lamost", "read_lamost"]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.files import BadFileError
 from bayes_ddp.spectra.masks import LIGHT_SPEED, MAX_VRAD, redshift_velocity
-from bayes_ddp.spectra.spectrum import RawArm
+from bayes_ddp.spectra.raw import RawArm
 
 __all__ = ["STEP", "LogGrid", "believed", "first_pixel", "numbers"]
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.masks import EDGE_PIXELS, apply_masks
-from bayes_ddp.spectra.spectrum import RawArm, RawSpectra, Spectrum
+from bayes_ddp.spectra.raw import RawArm, RawSpectra
+from bayes_ddp.spectra.spectrum import Spectrum
 
 __all__ = ["BROAD", "LENGTH", "MIN_PIXELS", "Smoother", "prepare", "pseudo_continuum"]
 

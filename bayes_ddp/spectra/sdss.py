@@ -25,12 +25,14 @@ from typing import Any
 
 import numpy as np
 
+from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.files import BadFileError, FitsFile, clean_pixels, open_fits
 from bayes_ddp.spectra.loggrid import STEP, LogGrid, believed, first_pixel, numbers
 from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA
-from bayes_ddp.spectra.repeats import told_apart
-from bayes_ddp.spectra.spectrum import RawSpectra
+from bayes_ddp.spectra.pixels import clean_pixels
+from bayes_ddp.spectra.raw import RawSpectra
+from bayes_ddp.tables.repeats import told_apart
 
 __all__ = ["is_sdss", "read_sdss"]
 

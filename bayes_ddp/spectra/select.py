@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.spectrum import RawSpectra
+from bayes_ddp.spectra.raw import RawSpectra
 
 __all__ = ["arm_snr", "at_rest", "between", "red_snr", "select"]
 

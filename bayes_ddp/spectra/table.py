@@ -19,11 +19,12 @@ import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.arrays import Content, read_arrays
-from bayes_ddp.spectra.files import BadFileError, clean_pixels
 from bayes_ddp.spectra.masks import MAX_VRAD
-from bayes_ddp.spectra.spectrum import RawArm, RawSpectra
+from bayes_ddp.spectra.pixels import clean_pixels
+from bayes_ddp.spectra.raw import RawArm, RawSpectra
+from bayes_ddp.tables.arrays import Content, read_arrays
 
 __all__ = ["GUESSED_SNR", "Layout", "air_to_vacuum", "read_tables"]
 

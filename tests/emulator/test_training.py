@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from bayes_ddp.emulator import card as cards
-from bayes_ddp.emulator import shift as shift_module
+from bayes_ddp.emulator import label_error as shift_module
 from bayes_ddp.emulator.density import density_table, trained_space
+from bayes_ddp.emulator.label_error import label_shifts
+from bayes_ddp.emulator.network import predict
 from bayes_ddp.emulator.pixels import initial_pixels, payne_loss, train_pixels
 from bayes_ddp.emulator.ridge import principal_rows, ridge_solve
-from bayes_ddp.emulator.shift import label_shifts
-from bayes_ddp.emulator.tables import to_toml
-from bayes_ddp.emulator.training import TrainingSet, fit_network
-from bayes_ddp.emulator.validate import predict, validate
+from bayes_ddp.emulator.training import fit_network
+from bayes_ddp.emulator.training_set import TrainingSet
+from bayes_ddp.emulator.validate import validate
+from bayes_ddp.files.toml import to_toml
 from bayes_ddp.labels import LabelSpace
 
 SPACE = LabelSpace(("teff", "feh", "mg_fe"), (4500.0, -1.0, -0.4), (6500.0, 0.3, 0.6))

@@ -23,12 +23,12 @@ from bayes_ddp.emulator.network import BasisNetwork
 from bayes_ddp.inference.forward import StarData, render
 from bayes_ddp.inference.importance import Exact
 from bayes_ddp.inference.laplace import Fit, Map, fit_stars, summarise
-from bayes_ddp.inference.mcmc import Nuts
+from bayes_ddp.inference.nuts import Nuts
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.inference.problem import Problem, load_stars, make_problem
 from bayes_ddp.inference.samplers import SAMPLERS
-from bayes_ddp.spectra.desi import DESI_WAVE
+from bayes_ddp.spectra.desi.read import DESI_WAVE
 from bayes_ddp.spectra.masks import apply_masks
 from bayes_ddp.spectra.spectrum import Spectrum
 

@@ -11,11 +11,11 @@ import pytest
 
 from bayes_ddp.flags import WARN
 from bayes_ddp.inference import importance
-from bayes_ddp.inference.chains import CHAINS, nested_rhat, run_chains
 from bayes_ddp.inference.compress import compress
+from bayes_ddp.inference.hmc import CHAINS, nested_rhat, run_chains
 from bayes_ddp.inference.importance import Exact, systematic
-from bayes_ddp.inference.mcmc import chain_diagnostics
 from bayes_ddp.inference.model import StarModel, star_model
+from bayes_ddp.inference.nuts import chain_diagnostics
 from bayes_ddp.inference.posterior import QUANTILES, Posterior
 from bayes_ddp.inference.problem import load_stars
 

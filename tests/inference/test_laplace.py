@@ -21,7 +21,7 @@ from bayes_ddp.inference.problem import (
     make_problem,
     require_float64,
 )
-from bayes_ddp.pipeline import pad, star_keys
+from bayes_ddp.pipeline.run import pad, star_keys
 from bayes_ddp.spectra.spectrum import Spectrum
 
 Blank = Callable[..., Spectrum]

@@ -16,8 +16,8 @@ from scipy.stats import norm
 from bayes_ddp.emulator.card import load_emulator
 from bayes_ddp.emulator.network import BasisNetwork
 from bayes_ddp.inference.forward import Geometry, geometry, star_data, taps_needed
-from bayes_ddp.inference.mcmc import unpack
 from bayes_ddp.inference.model import StarModel, spectrum_model, star_model
+from bayes_ddp.inference.nuts import unpack
 from bayes_ddp.inference.problem import Problem, load_stars
 from bayes_ddp.spectra.prepare import Smoother
 from bayes_ddp.spectra.spectrum import Spectrum

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bayes_ddp import catalog, pipeline
 from bayes_ddp.config import EmulatorChoice, Input, Run
 from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.inference.checks import trained_density
 from bayes_ddp.inference.laplace import Map
-from bayes_ddp.spectra.spectrum import RawArm, RawSpectra
+from bayes_ddp.pipeline import run as pipeline
+from bayes_ddp.spectra.raw import RawArm, RawSpectra
 
 STARS, FEW, MANY = 4, 15, 500
 SLACK = 1e-3
@@ -44,7 +45,7 @@ def setup(survey: Any, blank_spectrum: Any, desi_card: dict[str, Any]) -> pipeli
         columns={"TARGETID": np.arange(STARS)},
     )  # fmt: skip
     run = Run(input=Input("desi", ("x",)), emulator=EmulatorChoice("x"), sampler=Map(draws=100))
-    trained = catalog.trained_density(survey.prior.space, desi_card["density"])
+    trained = trained_density(survey.prior.space, desi_card["density"])
     return pipeline.Setup(run, raw, survey.problem, {"physics_only": True}, trained)
 
 

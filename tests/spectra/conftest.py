@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from bayes_ddp.spectra.coadd_writer import write_coadd, write_rvs_catalog
-from bayes_ddp.spectra.simulate import Coadd, ModelSpectra, Simulation, simulate_coadd
+from bayes_ddp.spectra.desi.writer import write_coadd, write_rvs_catalog
+from bayes_ddp.spectra.expose import Coadd, ModelSpectra, Simulation, simulate_coadd
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.files import BadFileError
 from bayes_ddp.spectra.lamost import read_lamost
 from bayes_ddp.spectra.masks import LIGHT_SPEED, doppler_factor
-from bayes_ddp.spectra.spectrum import RawSpectra
+from bayes_ddp.spectra.raw import RawSpectra
 
 FOLDER = "lamost_dr1"
 H_BETA = 4862.69

@@ -7,7 +7,7 @@ import pytest
 from scipy.interpolate import CubicSpline
 from scipy.sparse import dia_array
 
-from bayes_ddp.spectra.files import open_fits
+from bayes_ddp.files.fits import open_fits
 from bayes_ddp.spectra.lsf import (
     FWHM_PER_SIGMA,
     gaussian_resolution,

@@ -10,7 +10,7 @@ import pytest
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.masks import LIGHT_SPEED, doppler_factor
 from bayes_ddp.spectra.prepare import LENGTH, MIN_PIXELS, Smoother, prepare, pseudo_continuum
-from bayes_ddp.spectra.spectrum import RawArm, RawSpectra
+from bayes_ddp.spectra.raw import RawArm, RawSpectra
 
 GRIDS = {
     "uniform": np.arange(4000.0, 4900.0, 0.8),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from bayes_ddp import about
+from bayes_ddp.commands.info import describe
+from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.files import BadFileError
 from bayes_ddp.spectra.masks import LIGHT_SPEED, redshift_velocity
 from bayes_ddp.spectra.sdss import read_sdss
 
@@ -159,6 +159,6 @@ def test_other_files_are_errors(spec: Spec, tmp_path: Path) -> None:
 
 
 def test_info_knows_the_format(spec: Spec) -> None:
-    figures, text = about.describe(str(spec()))
+    figures, text = describe(str(spec()))
     assert figures["kind"] == "SDSS spectrum" and figures["specid"] == ["3586-55181-0001"]
     assert "arm B" in text

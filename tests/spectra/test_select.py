@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bayes_ddp.spectra.desi import read_desi
+from bayes_ddp.spectra.desi.read import read_desi
+from bayes_ddp.spectra.expose import Coadd
 from bayes_ddp.spectra.lamost import read_lamost
+from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.select import arm_snr, between, red_snr, select
-from bayes_ddp.spectra.simulate import Coadd
-from bayes_ddp.spectra.spectrum import RawSpectra
 
 
 @pytest.fixture(scope="module")

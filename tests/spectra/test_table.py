@@ -9,10 +9,10 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from bayes_ddp import about
+from bayes_ddp.commands.info import describe
+from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.files import BadFileError
-from bayes_ddp.spectra.spectrum import RawSpectra
+from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.table import Layout, air_to_vacuum, read_tables
 
 WAVE = np.arange(4000.0, 5000.0, 1.0)
@@ -208,7 +208,7 @@ def test_contradictory_layouts_are_refused(told: dict, message: str) -> None:
 
 @pytest.mark.parametrize("kind", ["npz", "ecsv", "row.fits"])
 def test_info_lists_the_arrays(tmp_path: Path, kind: str) -> None:
-    figures, text = about.describe(str(write(tmp_path, kind)))
+    figures, text = describe(str(write(tmp_path, kind)))
     json.dumps(figures, allow_nan=False)
     assert figures["kind"] == "arrays" and {"wave", "flux", "error"} <= set(figures["arrays"])
     assert figures["arrays"]["wave"]["range"] == [4000.0, 4999.0]

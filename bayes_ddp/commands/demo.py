@@ -1,0 +1,160 @@
+"""The main job on the shipped default: simulate, read, fit, catalogue, pictures, recovery.
+
+The stars are physical spectra that the emulator was not trained on, so its error shows; they are
+written to a DESI coadd file and read back by the reader of real files.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from bayes_ddp import config
+from bayes_ddp.commands import pictures
+from bayes_ddp.emulator.card import find_model
+from bayes_ddp.emulator.physics.library import read_held_out
+from bayes_ddp.files.paths import atomic_write
+from bayes_ddp.inference.calibration import Recovery, recovery
+from bayes_ddp.inference.posterior import from_dataset, open_part
+from bayes_ddp.labels import LABELS, label
+from bayes_ddp.pipeline import run as pipeline
+from bayes_ddp.spectra.desi.writer import write_coadd, write_rvs_catalog
+from bayes_ddp.spectra.expose import ModelSpectra, Simulation, simulate_coadd
+
+__all__ = ["RUN", "demo", "recovery_table", "simulate_files"]
+
+RUN = """\
+# The demo: simulated DESI spectra of stars that the emulator was not trained on.
+schema = 1
+seed = 1
+
+[input]
+survey = "desi"
+spectra = ["output/simulated/coadd-demo.fits"]
+catalog = "output/simulated/rvs-demo.fits"
+
+[emulator]
+name = "desi-physics"
+
+[sampler]
+kind = "exact"
+
+[output]
+directory = "output"
+"""
+
+
+def simulate_files(folder: Path, *, stars: int, seed: int) -> np.ndarray:
+    """Write coadd-demo.fits, rvs-demo.fits and truth.fits to ``folder``; the truth [star label].
+
+    Each held-out spectrum is used under as many noise realisations as ``stars`` asks for.
+    """
+    held = read_held_out(find_model("held-out"))
+    nodes = held.wave[:: len(held.wave) // (held.cont.shape[1] - 1)]
+    flux = held.norm * np.stack([np.interp(held.wave, nodes, row) for row in held.cont])
+    rng = np.random.default_rng([seed, 20_221])
+    rounds = -(-stars // len(held.labels))
+    rows = np.concatenate([rng.permutation(len(held.labels)) for _ in range(rounds)])[:stars]
+    truth = held.labels[rows]
+    models = ModelSpectra(held.wave, flux[rows], held.fwhm)
+    simulated = simulate_coadd(models, Simulation(stars=stars), seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_coadd(folder / "coadd-demo.fits", simulated)
+    write_rvs_catalog(folder / "rvs-demo.fits", simulated)
+    table = Table(truth, names=[row.column for row in LABELS])
+    table.add_column(simulated.targetid, name="TARGETID", index=0)
+    with atomic_write(folder / "truth.fits") as path:
+        table.write(path, format="fits", overwrite=True)
+    return truth
+
+
+def demo(
+    folder: Path, *, stars: int, seed: int, progress: pipeline.Progress
+) -> tuple[dict[str, Any], str]:
+    """(figures, text to print) of the whole line, run in ``folder``; writes FOLDER/output."""
+    if stars < 1:
+        raise ValueError(f"--stars {stars}: simulate at least one star.")
+    folder.mkdir(parents=True, exist_ok=True)
+    run_file = folder / "run.toml"
+    if not run_file.exists():
+        run_file.write_text(RUN)
+    truth = simulate_files(folder / "output" / "simulated", stars=stars, seed=seed)
+    setup, outcome = pipeline.run(config.load(run_file), progress=progress)
+    rows = recovery_table(setup, outcome, truth)
+    drawn = pictures.draw(setup, outcome, truth)
+    names = setup.problem.prior.space.names
+    mean, sd, _ = _summaries(setup, outcome)
+    published = np.isfinite(_column(setup, outcome, ""))
+    to = outcome.path.parent / "pictures" / "recovery.png"
+    drawn.append(pictures.draw_recovery(truth, (mean, sd, published), names, to=to))
+    figures = pipeline.figures(setup, outcome) | {
+        "recovery": [row.row() for row in rows],
+        "pictures": [str(p) for p in drawn],
+    }
+    lines = [
+        f"{stars} simulated stars, {rows[0].stars} without a warning. Recovery (estimate - truth) "
+        "of the labels",
+        "that they have in the catalogue (z-sys: with _SYS in the error):",
+        *format_recovery(rows),
+        *(f"  {n} x {name}" for name, n in figures["warnings"].items()),
+        f"Catalogue: {outcome.path}",
+        f"Draws: {outcome.draws}",
+        *(f"Picture: {p}" for p in drawn),
+    ]
+    return figures, "\n".join(lines)
+
+
+def _summaries(
+    setup: pipeline.Setup, outcome: pipeline.Outcome
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """mean, sd [row label] and quantiles [4 row label] of every row; NaN where flagged."""
+    names, rows = setup.problem.prior.space.names, len(setup.raw)
+    mean, sd = np.full((rows, len(names)), np.nan), np.full((rows, len(names)), np.nan)
+    quantile = np.full((4, rows, len(names)), np.nan)
+    place = {name: i for i, name in enumerate(setup.raw.identifiers())}
+    flagged = np.asarray(outcome.table["WARN"]) != 0
+    assert outcome.draws is not None
+    for path in sorted(outcome.draws.glob("part-*.nc")):
+        data = open_part(path)
+        part = from_dataset(data)
+        at = [place[str(n)] for n in data["star"].values]
+        mean[at], sd[at] = part.mean, part.sd
+        quantile[:, at] = part.quantiles([0.025, 0.16, 0.84, 0.975])
+    mean[flagged] = np.nan
+    return mean, sd, quantile
+
+
+def recovery_table(
+    setup: pipeline.Setup, outcome: pipeline.Outcome, truth: np.ndarray
+) -> list[Recovery]:
+    """Recovery of each label over the stars that have it in the catalogue, and no warning.
+
+    truth : [row label].
+    """
+    mean, sd, quantile = _summaries(setup, outcome)
+    mean = np.where(np.isfinite(_column(setup, outcome, "")), mean, np.nan)
+    names = setup.problem.prior.space.names
+    return recovery(names, truth, (mean, sd, quantile), _column(setup, outcome, "_SYS"))
+
+
+def _column(setup: pipeline.Setup, outcome: pipeline.Outcome, ending: str) -> np.ndarray:
+    """[row label], one kind of column of the catalogue."""
+    names = setup.problem.prior.space.names
+    return np.stack([np.asarray(outcome.table[label(n).column + ending]) for n in names], axis=1)
+
+
+def format_recovery(rows: list[Recovery]) -> list[str]:
+    """Lines of a table, one a label."""
+    lines = [
+        f"{'label':8s} {'stars':>5s} {'bias':>9s} {'scatter':>9s} {'z-bias':>7s} {'z-scat':>7s} "
+        f"{'z-sys':>6s} {'in 68 %':>8s} {'in 95 %':>8s}"
+    ]
+    for row in rows:
+        digits = label(row.name).digits
+        lines.append(
+            f"{row.name:8s} {row.stars:5d} {row.bias:9.{digits}f} {row.scatter:9.{digits}f} "
+            f"{row.z_bias:7.2f} {row.z_scatter:7.2f} {row.z_total:6.2f} "
+            f"{row.in_68:5d}/{row.stars:<3d}{row.in_95:5d}/{row.stars:<3d}"
+        )
+    return lines

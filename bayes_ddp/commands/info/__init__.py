@@ -1,0 +1,5 @@
+"""What things are (``bayes-ddp info``)."""
+
+from bayes_ddp.commands.info.files import describe
+
+__all__ = ["describe"]

@@ -1,0 +1,48 @@
+"""What is in a table or an archive of arrays, so that [input.table] can be written for it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.tables.arrays import read_arrays
+
+__all__ = ["describe_arrays", "holds_spectra"]
+
+
+def holds_spectra(path: Path) -> bool:
+    """Whether a file's arrays look like spectra: one is called something with 'flux'."""
+    try:
+        return any("flux" in name for name in read_arrays(path).arrays)
+    except BadFileError:
+        return False
+
+
+def describe_arrays(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """(figures, lines to print): every array's shape, type and range, and the metadata's names.
+
+    Raises BadFileError for files that are no table or archive of arrays.
+    """
+    content = read_arrays(path)
+    arrays = {name: _figures(values) for name, values in content.arrays.items()}
+    figures = {"kind": "arrays", "arrays": arrays, "metadata": list(content.meta)[:200]}
+    lines = [f"arrays in {path.suffix.removeprefix('.')}, not in the format of a survey"]
+    for name, told in arrays.items():
+        shape = " x ".join(map(str, told["shape"])) or "one"
+        span = (
+            "" if told["range"] is None else f", {told['range'][0]:.6g} to {told['range'][1]:.6g}"
+        )
+        lines.append(f"  {name}: {shape} {told['type']}{span}")
+    if content.meta:
+        lines.append(f"  metadata: {', '.join(list(content.meta)[:8])}")
+    lines.append("  to fit them: survey = 'table' and [input.table] in a run file, docs/tables.md")
+    return figures, lines
+
+
+def _figures(values: np.ndarray) -> dict[str, Any]:
+    told: dict[str, Any] = {"shape": list(values.shape), "type": values.dtype.name, "range": None}
+    if values.dtype.kind in "iuf" and np.isfinite(values).any():
+        known = values[np.isfinite(values)]
+        told["range"] = [float(known.min()), float(known.max())]
+    return told

@@ -1,0 +1,103 @@
+"""The reference pages of ``docs/`` that say what labels, columns and warnings there are.
+
+They come from the tables that the package itself uses, so they cannot differ from it.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bayes_ddp.catalog.columns import COLUMNS
+from bayes_ddp.files.paths import atomic_write
+from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.flags import describe as describe_flags
+from bayes_ddp.labels import LABELS
+
+__all__ = ["write_pages"]
+
+_ORIGIN = "*Written by `make docs` from the package's own tables; edit those, not this page.*"
+
+_SCOPES = {
+    "input": "where the survey's files give it",
+    "star": "always",
+    "label": "for each label",
+    "limit": "for each label but Teff, log g and vmic",
+    "arm": "for each arm of the spectrograph",
+    "sampled": "where the sampler reports it",
+}
+
+
+def write_pages(folder: Path) -> list[Path]:
+    """Write labels.md, catalogue.md and flags.md into ``folder``; the paths written."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, lines in (
+        ("labels.md", _labels()),
+        ("catalogue.md", _catalogue()),
+        ("flags.md", _flags()),
+    ):
+        with atomic_write(folder / name) as path:
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        written.append(folder / name)
+    return written
+
+
+def _labels() -> list[str]:
+    rows = (
+        (f"`{row.name}`", f"`{row.column}`", row.unit, row.description, row.ucd) for row in LABELS
+    )
+    return [
+        "# Labels", "", _ORIGIN, "",
+        "What a run fits for each star, in this order. The range in which a model can be used is "
+        "part of the model: `bayes-ddp info MODEL` prints it.",
+        "",
+        *_table(("label", "column", "unit", "what it is", "UCD"), rows),
+    ]  # fmt: skip
+
+
+def _catalogue() -> list[str]:
+    rows = []
+    for row in COLUMNS:
+        name = row.name.replace("{label}", "LABEL").replace("{arm}", "ARM")
+        unit = "of the label" if row.unit == "{unit}" else row.unit
+        ucd = row.ucd.replace("{ucd}", "UCD of the label")
+        text = row.description.replace("{text}", "the label").replace("{arm}", "ARM")
+        rows.append((f"`{name}`", unit, row.dtype, ucd, text, _SCOPES[row.scope]))
+    names = ", ".join(f"`{row.column}`" for row in LABELS)
+    return [
+        "# Catalogue", "", _ORIGIN, "",
+        "`catalogue.fits` is one FITS binary table, extension `CATALOGUE`, with one row for every "
+        "input spectrum whatever happened to it, in the order of the input. In the names below "
+        f"LABEL stands for {names}; ARM stands for B, R, Z (DESI) or B, R (LAMOST). A column of "
+        "the input that would take one of these names gets `_IN` behind its own.",
+        "",
+        "The header says what it takes to make the file again: versions (`BDDPVER`, `JAXVER`, "
+        "`NPYROVER`), the model and the SHA-256 of its weights (`EMULATOR`, `EMUSHA`), its scale "
+        "(`CALSCALE`, `ABUNSCAL`), `SAMPLER`, `SEED` and which spectral types were fitted "
+        "(`SPECSEL`). `WARNB00`, `WARNB01`, ... spell out the "
+        "[warning bits](flags.md), `LABEL01`, `LABEL02`, ... the order of labels in `LABEL_COV`.",
+        "",
+        *_table(("column", "unit", "type", "UCD", "what it is", "there"), rows),
+    ]  # fmt: skip
+
+
+def _flags() -> list[str]:
+    rows = (
+        (str(bit), f"`{name}`", text, "yes" if WARN[name] & (FATAL | WARN.LABEL_EDGE) else "")
+        for name, bit, text in describe_flags()
+    )
+    return [
+        "# Warnings", "", _ORIGIN, "",
+        "`WARN` is a sum of these bits; 0 means that nothing was noticed. "
+        "`bayes_ddp.flags.names(value)` gives the names. A star with one of the bits marked "
+        "*no labels* has NaN in every label column; `NOT_STAR` and `BAD_RV` keep them in a "
+        "run with `spectype = \"any\"`.",
+        "",
+        *_table(("bit", "name", "what it says", "no labels"), rows),
+    ]  # fmt: skip
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """A Markdown table."""
+    lines = [header, ("---",) * len(header), *rows]
+    return [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]

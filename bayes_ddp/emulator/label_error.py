@@ -1,0 +1,91 @@
+"""How far a network's own error moves the labels of a fit: what `_ERR` of a catalogue leaves out.
+
+A fit compares a spectrum with the network. Where the network misses the physics by ``r``, the
+best fit moves by ``(J' W J + P)^-1 J' W r``, with the network's derivatives ``J`` by label, the
+weights ``W`` of a fit at the stated S/N and the labels' ranges as prior ``P``. Both sides are
+divided by their pseudo-continuum (Eq. 1-2 of the paper) first, as in a fit. ``r`` is out of fold,
+so the network has not seen the star.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayes_ddp.emulator.features import evaluate
+from bayes_ddp.spectra.masks import rest_continuum_weight
+from bayes_ddp.spectra.prepare import pseudo_continuum
+
+if TYPE_CHECKING:
+    from bayes_ddp.emulator.network import BasisNetwork
+    from bayes_ddp.emulator.training_set import TrainingSet
+
+__all__ = ["SNR", "label_shifts"]
+
+SNR = 100.0
+"""Per pixel of the working grid, of the fits whose labels are moved."""
+
+_STARS = 400
+_BATCH = 25
+_STEP = 0.01  # of a label's range
+
+
+def label_shifts(
+    network: "BasisNetwork", known: "TrainingSet", residual: np.ndarray, error: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of the stars looked at, and how far the network's error moves each of them.
+
+    Parameters
+    ----------
+    network
+        Whose derivatives are taken.
+    known, residual : residual is [spectrum pixel], network - physics, out of fold.
+    error : [pixel], the network's error spectrum.
+
+    Returns
+    -------
+    Both [star label], in the units of the labels; at most 400 stars, drawn with a fixed seed.
+    """
+    count = min(_STARS, len(known.names))
+    chosen = np.sort(np.random.default_rng(2).permutation(len(known.names))[:count])
+    shifts = [
+        _shift(network, known, rows, residual[rows], error)
+        for rows in np.array_split(chosen, -(-count // _BATCH))
+    ]
+    return known.labels[chosen], np.concatenate(shifts)
+
+
+def _shift(
+    network: "BasisNetwork",
+    known: "TrainingSet",
+    rows: np.ndarray,
+    residual: np.ndarray,
+    error: np.ndarray,
+) -> np.ndarray:
+    """[star label] of some spectra."""
+    at = known.labels[rows]
+    width = np.asarray(known.space.high) - np.asarray(known.space.low)
+    step = _STEP * width * np.eye(known.space.size)
+    points = np.concatenate([at[:, None] - step, at[:, None] + step], axis=1)
+    model = _normalised(network, _predict(network, points))
+    low, high = np.split(model, 2, axis=1)
+    jacobian = (high - low) / (2 * np.diag(step)[:, None])
+    centre = _normalised(network, _predict(network, at))
+    truth = _normalised(network, _predict(network, at) - residual)
+    weight = rest_continuum_weight(np.asarray(network.wave)) / (SNR**-2 + error.astype(float) ** 2)
+    weighted = jacobian * weight
+    normal = weighted @ jacobian.swapaxes(1, 2) + np.diag(12 / width**2)
+    pull = np.einsum("nlp,np->nl", weighted, truth - centre)
+    return np.linalg.solve(normal, pull[..., None])[..., 0]
+
+
+def _predict(network: "BasisNetwork", labels: np.ndarray) -> np.ndarray:
+    """[... pixel] float64 at labels [... label]."""
+    found = evaluate(network.features, labels.reshape(-1, labels.shape[-1]))
+    flux = found @ np.asarray(network.weight) @ np.asarray(network.basis, float)
+    return (flux + np.asarray(network.mean)).reshape(*labels.shape[:-1], -1)
+
+
+def _normalised(network: "BasisNetwork", flux: np.ndarray) -> np.ndarray:
+    weight = np.broadcast_to(rest_continuum_weight(np.asarray(network.wave)), flux.shape)
+    level = pseudo_continuum(np.asarray(network.wave), flux, weight)
+    return np.where(weight > 0, flux / level, 0.0)

@@ -1,0 +1,213 @@
+"""The physical spectra that ship with the project, packed in ``models/physics-lte``.
+
+``take_in`` adds folders of computed spectra to the pack, ``read_pack`` gives them back,
+``degrade`` brings them to a survey's resolution. A spectrum is a norm (flux over true continuum)
+and a continuum on every fiftieth pixel. A reference point is a spectrum and its one-sided
+differences by each label; differences are coded by themselves and much finer, because they are
+gradient spectra, some of them a hundredth of the error that a flux may have.
+
+One random spectrum in ten is held out of all training, chosen by a hash of its name, so the
+choice stands while the set grows. Reference points always train; they are validated by leaving
+each out in turn. The first held-out spectra are also kept without loss in ``models/held-out``, as
+stars to simulate.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayes_ddp.emulator.physics.codec import decode_log
+from bayes_ddp.emulator.physics.pack import (
+    FWHM,
+    NORM_UNIT,
+    WAVE,
+    Held,
+    is_held_out,
+    keep_lossless,
+    read_spectrum,
+    read_tensors,
+)
+from bayes_ddp.labels import LABELS
+
+__all__ = [
+    "FWHM", "WAVE", "PhysicsLibrary", "degrade", "is_held_out", "read_held_out", "read_pack",
+    "take_in",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PhysicsLibrary:
+    """Physical spectra as read from a pack.
+
+    names : [spectrum]. labels : [spectrum, label]. norm : [spectrum, pixel] float32.
+    cont : [spectrum, node] float32, continuum H_lambda on ``wave[::50]``.
+    reference_names : [point]. reference_labels : [point, 1 + label, label].
+    reference_norm : [point, 1 + label, pixel] float32, row 0 the point, then one label raised by
+        ``step`` [point, label] in each. reference_cont : [point, 1 + label, node].
+    """
+
+    wave: np.ndarray
+    fwhm: float
+    names: tuple[str, ...]
+    labels: np.ndarray
+    norm: np.ndarray
+    cont: np.ndarray
+    reference_names: tuple[str, ...]
+    reference_labels: np.ndarray
+    reference_norm: np.ndarray
+    reference_cont: np.ndarray
+    step: np.ndarray
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """[spectrum] bool, true for spectra that no training may use."""
+        return np.array([is_held_out(name) for name in self.names], bool)
+
+
+def degrade(
+    wave_in: np.ndarray, flux: np.ndarray, fwhm_in: float, /, *, wave: np.ndarray, fwhm: float
+) -> np.ndarray:
+    """Spectra convolved to a wider Gaussian LSF and sampled, in one step: [..., pixel out].
+
+    Parameters
+    ----------
+    wave_in : [pixel], Å, uniform
+    flux : [..., pixel]
+    fwhm_in : Å
+        LSF that ``flux`` has.
+    wave : [pixel out], Å
+    fwhm : Å
+        LSF wanted. The kernel's weights sum to one at every pixel out, so a constant stays what
+        it is, also at the ends.
+
+    Raises
+    ------
+    ValueError
+        The kernel would be narrower than 1.3 input pixels, which cannot be sampled.
+    """
+    step = (wave_in[-1] - wave_in[0]) / (len(wave_in) - 1)
+    width = np.sqrt(max(fwhm**2 - fwhm_in**2, 0.0))
+    if width < 1.3 * step:
+        raise ValueError(
+            f"FWHM {fwhm:.2f} Å is too close to the {fwhm_in:.2f} Å that the spectra have: at "
+            f"{step:.2f} Å a pixel it must be at least {np.hypot(fwhm_in, 1.3 * step):.2f} Å."
+        )
+    offset, kernel = _kernel(width / np.sqrt(8 * np.log(2)) / step)
+    half = int(offset[-1])
+    place = (wave - wave_in[0]) / step
+    near = np.rint(place).astype(int)
+    result = np.zeros((*flux.shape[:-1], len(wave)))
+    total = np.zeros(len(wave))
+    for shift in range(-half, half + 1):
+        index = near + shift
+        inside = (index >= 0) & (index < len(wave_in))
+        weight = inside * np.interp(index - place, offset, kernel)
+        result += weight * flux[..., index.clip(0, len(wave_in) - 1)]
+        total += weight
+    return result / total
+
+
+def _kernel(sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """A Gaussian of ``sigma`` pixels over what lies between pixels: offsets [pixel] and weights.
+
+    Between its pixels the input is what Lanczos' kernel makes of them. A Gaussian sampled as it is
+    would take a narrow kernel for one that depends on where between two pixels the result lies:
+    0.14 % of a line's depth at the widths used here, against 0.03 %.
+    """
+    per_pixel = 64
+    reach = int(np.ceil(_LANCZOS + 5.5 * sigma)) + 1
+    offset = np.arange(-reach * per_pixel, reach * per_pixel + 1) / per_pixel
+    lanczos = np.sinc(offset) * np.sinc(offset / _LANCZOS) * (np.abs(offset) < _LANCZOS)
+    kernel = np.convolve(lanczos, np.exp(-0.5 * (offset / sigma) ** 2), mode="same")
+    return offset, kernel / kernel.sum() * per_pixel
+
+
+_LANCZOS = 8
+
+
+def read_pack(pack: Path) -> PhysicsLibrary:
+    """The physical spectra of a pack; raises ValueError if they are not those of its card."""
+    held = Held.read(pack)
+    norm = held.norm.decode() + held.mean
+    cont = decode_log(held.arrays["cont"], held.arrays["cont_ends"])
+    random = np.array([not name.startswith("ref_") for name in held.names], bool)
+    point = np.flatnonzero(~random)
+    shape = (len(point), len(LABELS))
+    stepped = norm[point, None] + held.differences().reshape(*shape, len(WAVE))
+    stepped_cont = decode_log(held.arrays["step_cont"], held.arrays["step_cont_ends"])
+    labels, step = held.arrays["labels"], held.arrays["step"]
+    grid = labels[point, None] + np.concatenate(
+        [np.zeros((len(point), 1, len(LABELS))), step[:, :, None] * np.eye(len(LABELS))], axis=1
+    )
+    return PhysicsLibrary(
+        WAVE, FWHM,
+        tuple(np.array(held.names)[random]), labels[random], norm[random], cont[random],
+        tuple(np.array(held.names)[point]), grid,
+        np.concatenate([norm[point, None], stepped], axis=1),
+        np.concatenate([cont[point, None], stepped_cont], axis=1), step,
+    )  # fmt: skip
+
+
+def read_held_out(folder: Path) -> PhysicsLibrary:
+    """The held-out spectra that are kept without loss; no reference points."""
+    names, arrays = read_tensors(folder)
+    none = np.zeros((0, 1 + len(LABELS), 0), np.float32)
+    return PhysicsLibrary(
+        WAVE, FWHM, names, arrays["labels"], arrays["norm"] * np.float32(NORM_UNIT),
+        arrays["cont"], (), none, none, none, np.zeros((0, len(LABELS))),
+    )  # fmt: skip
+
+
+def take_in(
+    folders: Iterable[Path],
+    pack: Path,
+    held_out: Path,
+    *,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Add computed spectra to the pack and tell what it holds then.
+
+    Parameters
+    ----------
+    folders
+        Searched for ``g_*.npz`` and ``ref_*.npz``, also one level down. Names already held are
+        skipped; ``fine_*`` and ``*.part*`` are ignored.
+    pack, held_out
+        Folders of the pack and of the lossless held-out spectra; made where absent.
+    progress
+        Called with one line for each stage.
+
+    Raises
+    ------
+    ValueError
+        A file is not what this project's synthesis writes.
+    """
+    held = Held.read(pack) if (pack / "card.toml").exists() else Held.empty()
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise ValueError(f"{folder} is no folder. Name folders with g_*.npz or ref_*.npz.")
+        for pattern in ("g_*.npz", "*/g_*.npz", "ref_*.npz", "*/ref_*.npz"):
+            for path in sorted(Path(folder).glob(pattern)):
+                if ".part" not in path.name and path.stem not in held.names:
+                    found.setdefault(path.stem, path)
+    new = [read_spectrum(found[name]) for name in sorted(found)]
+    progress(f"{len(new)} new spectra, {len(held.names)} held")
+    if new:
+        held = held.take(new)
+        held.write(pack)
+        keep_lossless(new, held_out)
+    size = sum(path.stat().st_size for path in pack.iterdir()) if pack.exists() else 0
+    return {
+        "new": len(new),
+        "random": sum(name.startswith("g_") for name in held.names),
+        "reference": sum(name.startswith("ref_") for name in held.names),
+        "held_out": sum(is_held_out(name) for name in held.names),
+        "rank": len(held.norm.scale),
+        "difference_rank": len(held.difference.scale),
+        "bytes": size,
+        "largest_rms": float(max(held.rms, default=0.0)),
+    }

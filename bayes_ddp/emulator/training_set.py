@@ -1,0 +1,85 @@
+"""Normalised spectra with labels on a working grid, from the pack of physical spectra."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayes_ddp.emulator.density import trained_space
+from bayes_ddp.emulator.physics.library import PhysicsLibrary, degrade
+from bayes_ddp.labels import LabelSpace
+from bayes_ddp.spectra.masks import rest_continuum_weight
+from bayes_ddp.spectra.prepare import BROAD, pseudo_continuum
+
+__all__ = ["TrainingSet", "normalised", "prepare_set"]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Normalised spectra on a working grid.
+
+    names, labels [spectrum, label], flux [spectrum, pixel] float32; the same for the reference
+    points, whose rows [point, 1 + label] are the point and then each label raised by one step.
+    """
+
+    space: LabelSpace
+    wave: np.ndarray
+    names: tuple[str, ...]
+    labels: np.ndarray
+    flux: np.ndarray
+    reference_names: tuple[str, ...]
+    reference_labels: np.ndarray
+    reference_flux: np.ndarray
+
+    def take(self, spectra: np.ndarray, points: np.ndarray) -> "TrainingSet":
+        """The set with these spectra and these reference points only."""
+        return TrainingSet(
+            self.space, self.wave,
+            tuple(np.array(self.names)[spectra]), self.labels[spectra], self.flux[spectra],
+            tuple(np.array(self.reference_names)[points]), self.reference_labels[points],
+            self.reference_flux[points],
+        )  # fmt: skip
+
+
+def normalised(
+    library: PhysicsLibrary,
+    norm: np.ndarray,
+    cont: np.ndarray,
+    /,
+    *,
+    wave: np.ndarray,
+    fwhm: float,
+) -> np.ndarray:
+    """[spectrum, pixel] float32: physical spectra on a working grid over their broad level.
+
+    The level is ``BROAD`` wide. The pseudo-continuum of Eq. 1 is each star's own affair: dividing
+    by it here as well would normalise twice, and twice is not once where lines are wide.
+
+    norm : [spectrum, pixel]. cont : [spectrum, node]. wave : [pixel out], Å. fwhm : Å.
+    """
+    nodes = library.wave[::50]
+    weight = rest_continuum_weight(wave).astype(float)
+    result = np.empty((len(norm), len(wave)), np.float32)
+    for start in range(0, len(norm), 64):
+        part = slice(start, start + 64)
+        level = np.array([np.interp(library.wave, nodes, row) for row in cont[part]])
+        flux = degrade(library.wave, norm[part] * level, library.fwhm, wave=wave, fwhm=fwhm)
+        level = pseudo_continuum(wave, flux, np.broadcast_to(weight, flux.shape), length=BROAD)
+        result[part] = flux / level
+    return result
+
+
+def prepare_set(settings: Mapping[str, Any], library: PhysicsLibrary) -> TrainingSet:
+    """All spectra of a library, held-out ones too, normalised on the grid of ``settings``."""
+    start, stop, step = settings["wave"]
+    wave = start + step * np.arange(round((stop - start) / step) + 1)
+    shape = library.reference_norm.shape[:2]
+    grid = {"wave": wave, "fwhm": float(settings["fwhm"])}
+    flux = normalised(library, library.norm, library.cont, **grid)
+    flat = [a.reshape(-1, a.shape[-1]) for a in (library.reference_norm, library.reference_cont)]
+    reference = normalised(library, *flat, **grid).reshape(*shape, len(wave))
+    return TrainingSet(
+        trained_space(), wave, library.names, library.labels, flux,
+        library.reference_names, library.reference_labels, reference,
+    )  # fmt: skip

@@ -1,0 +1,70 @@
+"""Files that gzip packed (.gz), as archives hand out spectra: unpacked beside no one's data.
+
+The FITS library would unpack into memory whatever a file claims. Here the bytes go to a temporary
+file first, no more of them than are read at all, and that file is checked like any other.
+"""
+
+import gzip
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.files.structure import MAX_BYTES
+
+__all__ = ["suffix", "unpacked"]
+
+_MAGIC = b"\x1f\x8b"
+_PIECE = 2**22
+
+
+def suffix(path: Path) -> str:
+    """The ending that tells the format, in small letters.
+
+    >>> suffix(Path("spec-55862-B6212_sp06-003.fits.gz"))
+    '.fits'
+    """
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """The file itself, or, of one that gzip packed, a plain copy that is gone afterwards.
+
+    The copy lies in the folder for temporary files (TMPDIR). Raises BadFileError for a file that
+    cannot be unpacked, or unpacks to more than 4 GiB.
+    """
+    with path.open("rb") as stream:
+        packed = stream.read(2) == _MAGIC
+    if not packed:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="bayes-ddp-") as folder:
+        copy = Path(folder) / f"unpacked{suffix(path)}"
+        try:
+            with gzip.open(path) as source, copy.open("wb") as target:
+                _copy(path, source, target, shutil.disk_usage(folder).free)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise BadFileError(f"{path} cannot be unpacked: {error}. Fetch it again.") from None
+        yield copy
+
+
+def _copy(path: Path, source: gzip.GzipFile, target: BinaryIO, free: int) -> None:
+    size = 0
+    while piece := source.read(_PIECE):
+        size += len(piece)
+        if size > MAX_BYTES:
+            raise BadFileError(
+                f"{path} unpacks to more than {MAX_BYTES} bytes, more than are unpacked here. "
+                "Unpack it yourself (gunzip) if that is right."
+            )
+        if size > free:
+            raise BadFileError(
+                f"{path} unpacks to more than the {free} free bytes of {tempfile.gettempdir()}. "
+                "Set TMPDIR to a larger folder, or unpack it yourself (gunzip)."
+            )
+        target.write(piece)

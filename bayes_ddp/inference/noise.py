@@ -1,0 +1,116 @@
+"""Errors of spectra that came without any, from the residuals of a first fit.
+
+A first best fit gives every pixel the same weight. Its residuals, in a window that runs along the
+spectrum, give each star a noise level: the scatter of data about model, which is noise and what
+the model gets wrong together. That is the right weight for a fit with this model, and it makes
+chi2 per pixel about 1 whether the model is good or not: with ``WARN.NO_ERRORS``, chi2 says nothing
+about the fit as a whole. Residuals of a wrong model are correlated from pixel to pixel, which the
+likelihood ignores, so that label errors are lower limits.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from bayes_ddp.files.paths import atomic_write
+from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.inference.laplace import fit_stars
+from bayes_ddp.inference.problem import Problem, load_stars, model_flux
+from bayes_ddp.spectra.prepare import prepare
+from bayes_ddp.spectra.raw import RawSpectra
+from bayes_ddp.spectra.table import GUESSED_SNR
+
+__all__ = ["noise_level", "with_errors"]
+
+STEP = 100.0
+"""Å between the places where the noise level is measured, each from twice this on either side."""
+_MIN_PIXELS = 30
+
+
+def with_errors(
+    raw: RawSpectra, problem: Problem, *, physics: bool, batch: int, folder: Path, run: str
+) -> RawSpectra:
+    """The same spectra, those with ``WARN.NO_ERRORS`` with errors from a first fit.
+
+    Parameters
+    ----------
+    raw, problem, physics
+        As in the fit to come.
+    batch
+        Stars that are fitted together.
+    folder, run
+        Where each batch leaves what it found, under the name of this run: one that was stopped
+        goes on from there.
+    """
+    todo = np.flatnonzero(((raw.warn & int(WARN.NO_ERRORS)) > 0) & ((raw.warn & int(FATAL)) == 0))
+    if not len(todo):
+        return raw
+    ivars = [arm.ivar.copy() for arm in raw.arms]
+    for number, start in enumerate(range(0, len(todo), batch)):
+        rows = todo[start : start + batch]
+        filled = np.concatenate([rows, np.full(batch - len(rows), rows[-1])])
+        spectrum, _ = prepare(raw.take(filled), physics=physics)
+        path = folder / f"errors-{number:05d}.npz"
+        place = _places(np.asarray(spectrum.wave))
+        level = _read(path, run, (len(rows), len(place)))
+        if level is None:
+            residual = _residual(problem, spectrum)[: len(rows)]
+            level = noise_level(np.asarray(spectrum.wave), residual, place)
+            with atomic_write(path) as temporary:
+                np.savez(temporary, level=level, run=np.array(run))
+        for arm, ivar, (_, low, high) in zip(raw.arms, ivars, spectrum.arms, strict=True):
+            continuum = np.asarray(spectrum.continuum)[: len(rows), low:high]
+            bright = np.where(np.isfinite(continuum), continuum, arm.flux[rows])
+            noise = bright * np.stack([np.interp(arm.wave, place, row) for row in level])
+            known = (ivar[rows] > 0) & (noise > 0)
+            ivar[rows] = np.where(known, np.where(known, noise, 1.0) ** -2.0, 0.0)
+    return raw.with_ivar(ivars)
+
+
+def noise_level(wave: np.ndarray, residual: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """[star place], normalised flux: robust standard deviation of residuals near each place.
+
+    wave : [pixel] Å. residual : [star pixel], NaN where there is none. place : Å, ascending.
+
+    Places with too few pixels take the level of their neighbours; a star without any residual
+    that of the first guess.
+    """
+    level = np.full((len(residual), len(place)), np.nan)
+    for i, centre in enumerate(place):
+        near = np.abs(residual[:, np.abs(wave - centre) <= 2 * STEP])
+        enough = np.isfinite(near).sum(axis=1) >= _MIN_PIXELS
+        if enough.any():
+            level[enough, i] = 1.4826 * np.nanmedian(near[enough], axis=1)
+    for row in level:
+        known = np.isfinite(row) & (row > 0)
+        row[:] = np.interp(place, place[known], row[known]) if known.any() else 1 / GUESSED_SNR
+    return level
+
+
+def _places(wave: np.ndarray) -> np.ndarray:
+    low, high = float(wave.min()), float(wave.max())
+    return np.linspace(low, high, max(int((high - low) / STEP), 1) + 1)
+
+
+def _residual(problem: Problem, spectrum: Any) -> np.ndarray:
+    """[star pixel] data minus best fit, normalised flux; NaN where no pixel was fitted."""
+    stars = load_stars(problem, spectrum)
+    fit = fit_stars(problem, stars)
+    velocity: Array
+    _, velocity, width = jax.vmap(problem.split)(fit.q)
+    model = model_flux(problem, stars, fit.labels, (velocity, width))
+    used = np.asarray(stars.precision) > 0
+    return np.where(used, np.asarray(stars.flux) - np.asarray(model), np.nan)
+
+
+def _read(path: Path, run: str, shape: tuple[int, int]) -> np.ndarray | None:
+    """The levels that an interrupted run left, or None where these are damaged or another's."""
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            level, made_by = found["level"], str(found["run"])
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    return level if made_by == run and level.shape == shape else None

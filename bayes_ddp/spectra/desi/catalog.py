@@ -1,0 +1,154 @@
+"""Tables of DESI velocities: RVS catalogues (one healpix or the whole survey) and redrock files.
+
+The catalogue of the Milky Way Survey, mwsall-pix-*.fits, has the extensions RVTAB, SPTAB,
+FIBERMAP, SCORES and GAIA, row by row the same targets (arXiv:2407.06280). That is checked, because
+a shifted extension would give each star another star's parallax. Of its gigabyte only the columns
+that are needed are read, and of these only the rows of the targets at hand are kept.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.files.fits import FitsFile, open_fits
+from bayes_ddp.spectra.desi.columns import FIBERMAP, GAIA
+from bayes_ddp.spectra.desi.join import GROUP
+
+__all__ = ["coadd_group", "read_redrock", "read_rvs"]
+
+Table = dict[str, np.ndarray]
+
+_RVS = (
+    "VRAD", "VRAD_ERR", "RR_SPECTYPE", "SUCCESS", "RVS_WARN", "SN_B", "SN_R", "SN_Z", "PRIMARY"
+)  # fmt: skip
+_REDROCK = ("TARGETID", "Z", "SPECTYPE", "SUBTYPE", "ZWARN")
+_MATCHED = ("SPTAB", "FIBERMAP", "SCORES", "GAIA")
+
+
+def coadd_group(file: FitsFile) -> dict[str, Any]:
+    """SURVEY, PROGRAM, HEALPIX and TILEID of a file; '' and -1 where it does not say.
+
+    They stand in the primary header; the tile also in the FIBERMAP. Where the header has a
+    healpix, tiles are no part of the group: the coadd goes over all of them.
+    """
+    header = file.header(0)
+    by_healpix = str(header.get("SPGRP", "")).strip().lower() == "healpix"
+    pixel = _whole(header.get("HPXPIXEL", header.get("SPGRPVAL") if by_healpix else None))
+    tile = _whole(header.get("TILEID"))
+    if pixel < 0 and tile < 0 and "FIBERMAP" in file:
+        tiles = np.unique(file.table("FIBERMAP", ("TILEID",)).get("TILEID", np.zeros(0)))
+        tile = int(tiles[0]) if len(tiles) == 1 else -1
+    return {
+        "SURVEY": str(header.get("SURVEY", "")).strip(),
+        "PROGRAM": str(header.get("PROGRAM", "")).strip(),
+        "HEALPIX": pixel,
+        "TILEID": tile if pixel < 0 else -1,
+    }
+
+
+def read_redrock(paths: Sequence[Path]) -> Table:
+    """Redrock rows of all files, each with the group its file is of.
+
+    Raises BadFileError for files that cannot be read or lack TARGETID, Z or SPECTYPE.
+    """
+    parts = []
+    for path in paths:
+        with open_fits(path) as file:
+            table = file.table("REDSHIFTS", _REDROCK)
+            _require(path, "REDSHIFTS", table, ("TARGETID", "Z", "SPECTYPE"))
+            group = coadd_group(file)
+        count = len(table["TARGETID"])
+        parts.append(
+            {
+                "TARGETID": table["TARGETID"].astype(np.int64),
+                "Z": table["Z"].astype(float),
+                "SPECTYPE": table["SPECTYPE"].astype("<U20"),
+                "SUBTYPE": table.get("SUBTYPE", np.full(count, "")).astype("<U20"),
+                "ZWARN": table.get("ZWARN", np.full(count, -1)).astype(np.int64),
+                **{name: np.full(count, value) for name, value in group.items()},
+            }
+        )
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def read_rvs(path: Path, targets: np.ndarray) -> tuple[Table, Table, Table]:
+    """(velocities, FIBERMAP, GAIA) of those rows of a catalogue that are of our targets.
+
+    Parameters
+    ----------
+    path
+        FITS file whose table RVTAB (or the first one) has TARGETID, VRAD and VRAD_ERR.
+    targets : [star] int64, TARGETID.
+
+    Returns
+    -------
+    Tables of [row], the same rows; the second and third are empty where the file has no such
+    extension. Columns that RVTAB lacks are filled with what says nothing, but those of ``GROUP``,
+    PRIMARY, RVS_WARN and SN_B, SN_R, SN_Z, which are left out.
+
+    Raises BadFileError for a file that cannot be read, lacks a needed column, or whose extensions
+    are not row-matched.
+    """
+    with open_fits(path) as file:
+        hdu = "RVTAB" if "RVTAB" in file else min(1, len(file.names) - 1)
+        every = file.table(hdu, ("TARGETID",))
+        _require(path, hdu, every, ("TARGETID",))
+        identifier = every["TARGETID"].astype(np.int64)
+        extensions = _row_matched(file, identifier) if hdu == "RVTAB" else ()
+        rows = np.flatnonzero(np.isin(identifier, targets))
+        table = _columns(file, hdu, (*GROUP, *_RVS), rows)
+        _require(path, hdu, table, ("VRAD", "VRAD_ERR"))
+        fibermap, gaia = {}, {}
+        if "FIBERMAP" in extensions:
+            names = (n for row in FIBERMAP if not row.own for n in row.sources or (row.name,))
+            fibermap = _columns(file, "FIBERMAP", ("REF_ID", "REF_CAT", *names), rows)
+            fibermap["TARGETID"] = identifier[rows]
+        if "GAIA" in extensions:
+            gaia = _columns(file, "GAIA", ("SOURCE_ID", *GAIA), rows)
+    count = len(rows)
+    table["TARGETID"] = identifier[rows]
+    table["RR_SPECTYPE"] = table.get("RR_SPECTYPE", np.full(count, "")).astype("<U20")
+    table["SUCCESS"] = table.get("SUCCESS", np.ones(count, bool)).astype(bool)
+    return table, fibermap, gaia
+
+
+def _columns(file: FitsFile, hdu: str | int, names: tuple[str, ...], rows: np.ndarray) -> Table:
+    return {name: values[rows] for name, values in file.table(hdu, names).items()}
+
+
+def _row_matched(file: FitsFile, identifier: np.ndarray) -> tuple[str, ...]:
+    """Names of the extensions beside RVTAB; raises BadFileError if one is not of the same rows."""
+    present = tuple(name for name in _MATCHED if name in file)
+    for name in present:
+        length = int(file.header(name)["NAXIS2"])
+        if length != len(identifier):
+            raise BadFileError(
+                f"{file.path}, HDU {name} has {length} rows, but RVTAB has {len(identifier)}; "
+                "they should be the same targets row by row. Fetch the file again."
+            )
+        theirs = file.table(name, ("TARGETID",)).get("TARGETID", identifier)  # GAIA has none
+        wrong = np.flatnonzero(theirs != identifier)
+        if len(wrong):
+            raise BadFileError(
+                f"{file.path}, HDU {name}: row {wrong[0]} is TARGETID {theirs[wrong[0]]}, but "
+                f"RVTAB has {identifier[wrong[0]]} there (and {len(wrong) - 1} more rows differ). "
+                "Fetch the file again."
+            )
+    return present
+
+
+def _require(path: Path, hdu: str | int, table: Table, names: tuple[str, ...]) -> None:
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise BadFileError(
+            f"{path}, HDU {hdu} has no column {missing}; it identifies the star or gives its "
+            "velocity. Give the RVS catalogue (RVTAB) or redrock file (REDSHIFTS) of the spectra."
+        )
+
+
+def _whole(value: Any) -> int:
+    """A card's value as an integer; -1 where it is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else -1

@@ -1,0 +1,137 @@
+"""Spectra as a survey gives them: one block per arm, flux in the survey's unit.
+
+A masked pixel has ``ivar = 0`` and wavelengths are vacuum Å in the barycentric (observed) frame.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+__all__ = ["RawArm", "RawSpectra", "concatenate"]
+
+
+@dataclass(frozen=True)
+class RawArm:
+    """One arm of a spectrograph for all stars of a batch.
+
+    wave : [pixel], Å vacuum, barycentric, ascending; the same for every star.
+    flux, ivar : [star pixel], the survey's flux unit and its inverse square.
+    fwhm : [star pixel], Å, Gaussian width of the LSF.
+    resolution : [star diagonal pixel] resolution matrices in DESI band storage, or None.
+    """
+
+    name: str
+    wave: np.ndarray
+    flux: np.ndarray
+    ivar: np.ndarray
+    fwhm: np.ndarray
+    resolution: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        shape = (len(self.flux), len(self.wave))
+        for name in ("flux", "ivar", "fwhm"):
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"Arm {self.name}: {name} has shape {getattr(self, name).shape}, but flux and "
+                    f"wave make it {shape}."
+                )
+
+    def take(self, rows: np.ndarray) -> "RawArm":
+        """The same arm for the stars in ``rows``."""
+        matrix = None if self.resolution is None else self.resolution[rows]
+        return replace(
+            self,
+            flux=self.flux[rows],
+            ivar=self.ivar[rows],
+            fwhm=self.fwhm[rows],
+            resolution=matrix,
+        )
+
+
+@dataclass(frozen=True)
+class RawSpectra:
+    """Spectra as one survey gives them.
+
+    survey : key of ``SURVEYS``.
+    vrad, vrad_err : [star], km/s; NaN where unknown.
+    ebv : [star], mag; NaN where unknown.
+    warn : [star] int64, bits of ``WARN`` set by the reader.
+    columns : name -> [star], identifiers and catalogue columns that go into the output as they
+        are. The names in ``key`` identify a row.
+    """
+
+    survey: str
+    arms: tuple[RawArm, ...]
+    vrad: np.ndarray
+    vrad_err: np.ndarray
+    ebv: np.ndarray
+    warn: np.ndarray
+    key: tuple[str, ...]
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.vrad)
+
+    def take(self, rows: np.ndarray) -> "RawSpectra":
+        """The stars in ``rows``, in that order."""
+        rows = np.asarray(rows)
+        return replace(
+            self,
+            arms=tuple(arm.take(rows) for arm in self.arms),
+            vrad=self.vrad[rows],
+            vrad_err=self.vrad_err[rows],
+            ebv=self.ebv[rows],
+            warn=self.warn[rows],
+            columns={name: values[rows] for name, values in self.columns.items()},
+        )
+
+    def with_ivar(self, ivars: Sequence[np.ndarray]) -> "RawSpectra":
+        """The same spectra with other inverse variances, an array for each arm."""
+        arms = zip(self.arms, ivars, strict=True)
+        return replace(self, arms=tuple(replace(arm, ivar=ivar) for arm, ivar in arms))
+
+    def identifiers(self) -> list[str]:
+        """One string per star made of its key columns, e.g. ``39633345|sv1|bright|27247``."""
+        parts = [self.columns[name] for name in self.key]
+        return ["|".join(str(part[i]) for part in parts) for i in range(len(self))]
+
+
+def concatenate(parts: Sequence[RawSpectra]) -> RawSpectra:
+    """One record of all stars in ``parts``, which must share survey and wavelengths.
+
+    Columns that some parts lack are left out. Raises ValueError for unlike parts.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        same = part.survey == first.survey and len(part.arms) == len(first.arms)
+        if not same or any(
+            not np.array_equal(a.wave, b.wave) for a, b in zip(part.arms, first.arms, strict=True)
+        ):
+            raise ValueError(
+                f"Spectra of {first.survey} and {part.survey} on different wavelengths cannot be "
+                "joined: run them apart."
+            )
+    shared = [name for name in first.columns if all(name in part.columns for part in parts)]
+    arms = []
+    for group in zip(*(part.arms for part in parts), strict=True):
+        matrices = [arm.resolution for arm in group]
+        known = [matrix for matrix in matrices if matrix is not None]
+        arms.append(
+            replace(
+                group[0],
+                flux=np.concatenate([arm.flux for arm in group]),
+                ivar=np.concatenate([arm.ivar for arm in group]),
+                fwhm=np.concatenate([arm.fwhm for arm in group]),
+                resolution=np.concatenate(known) if len(known) == len(matrices) else None,
+            )
+        )
+    return replace(
+        first,
+        arms=tuple(arms),
+        vrad=np.concatenate([part.vrad for part in parts]),
+        vrad_err=np.concatenate([part.vrad_err for part in parts]),
+        ebv=np.concatenate([part.ebv for part in parts]),
+        warn=np.concatenate([part.warn for part in parts]),
+        columns={n: np.concatenate([part.columns[n] for part in parts]) for n in shared},
+    )

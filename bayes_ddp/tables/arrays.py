@@ -1,0 +1,139 @@
+"""Named arrays out of ECSV tables, FITS tables and npz archives, whoever wrote them.
+
+Every file becomes a ``Content``: arrays and metadata by lower-case name. Nothing is unpickled, and
+sizes are bounded before anything is unpacked.
+"""
+
+import difflib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from bayes_ddp.files.compressed import suffix, unpacked
+from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.files.fits import native, open_fits
+from bayes_ddp.files.paths import check_file
+from bayes_ddp.files.structure import MAX_BYTES
+
+__all__ = ["Content", "read_arrays"]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What one file holds: arrays and metadata, by lower-case name."""
+
+    path: Path
+    arrays: Mapping[str, np.ndarray]
+    meta: Mapping[str, Any]
+
+    def get(self, name: str) -> np.ndarray:
+        """The array or the metadata of this name; BadFileError with the nearest name if none."""
+        key = name.lower()
+        if key in self.arrays:
+            return self.arrays[key]
+        if key in self.meta:
+            return np.asarray(self.meta[key])
+        near = difflib.get_close_matches(key, [*self.arrays, *self.meta], n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise BadFileError(
+            f"{self.path} has no column, array or metadata '{name}'.{hint} Its columns: "
+            f"{list(self.arrays)}. Name the right one in [input.table]."
+        )
+
+    def numbers(self, name: str) -> np.ndarray:
+        """The same as float64; BadFileError where these are no real numbers."""
+        values = self.get(name)
+        if values.dtype.kind not in "iuf":
+            try:
+                return values.astype(str).astype(float)  # a number kept as text in a header
+            except ValueError:
+                raise BadFileError(
+                    f"{self.path}: '{name}' holds no numbers ({values.dtype}). Name another one "
+                    "in [input.table]."
+                ) from None
+        return values.astype(float)
+
+
+def read_arrays(path: Path, wanted: str | None = None) -> Content:
+    """All arrays of a .ecsv, .npz or FITS file.
+
+    wanted : a column by which to know the right table of a FITS file; else it is the first one.
+
+    Raises BadFileError for other files and for those that cannot be read.
+    """
+    check_file(path)
+    match suffix(path):
+        case ".npz":
+            return _npz(path)
+        case ".ecsv":
+            return _ecsv(path)
+        case ".fits" | ".fit":
+            return _fits(path, None if wanted is None else wanted.lower())
+    raise BadFileError(
+        f"{path}: spectra in a table come as .ecsv, .fits or .npz, not as '{path.suffix}'. Save "
+        "it as one of these."
+    )
+
+
+def _npz(path: Path) -> Content:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_BYTES:
+            raise BadFileError(
+                f"{path} unpacks to {size} bytes; at most {MAX_BYTES} are read. Split it."
+            )
+        with np.load(path, allow_pickle=False) as loaded:
+            arrays = {name.lower(): native(loaded[name]) for name in loaded.files}
+    except BadFileError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise BadFileError(
+            f"{path} cannot be read as npz: {_first(error)}. Save it anew."
+        ) from None
+    return Content(path, arrays, {})
+
+
+def _ecsv(path: Path) -> Content:
+    try:
+        with unpacked(path) as plain:
+            table = Table.read(plain, format="ascii.ecsv")
+    except BadFileError:
+        raise
+    except Exception as error:  # the parser of its header raises classes of its own
+        raise BadFileError(
+            f"{path} cannot be read as ECSV: {_first(error)}. Save it anew."
+        ) from None
+    arrays = {}
+    for name in table.colnames:
+        column = table[name]
+        if getattr(column, "mask", None) is not None and column.dtype.kind in "iuf":
+            column = np.ma.filled(column.astype(float), np.nan)
+        arrays[name.lower()] = np.asarray(column)
+    return Content(path, arrays, {str(key).lower(): value for key, value in table.meta.items()})
+
+
+def _fits(path: Path, wanted: str | None) -> Content:
+    with open_fits(path) as file:
+        for hdu in range(1, len(file.names)):
+            try:
+                table = file.table(hdu)
+            except BadFileError:
+                continue  # an image
+            arrays = {name.lower(): values for name, values in table.items()}
+            if wanted is None or wanted in arrays:
+                cards = file.header(0) | file.header(hdu)
+                return Content(path, arrays, {key.lower(): cards[key] for key in cards})
+    raise BadFileError(
+        f"{path} has no table" + (f" with a column '{wanted}'" if wanted else "") + ". Name the "
+        "column of the wavelengths as 'wave' in [input.table]."
+    )
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

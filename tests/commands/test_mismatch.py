@@ -1,0 +1,177 @@
+"""The mismatch spectrum: what real stars show beyond noise and the emulator's own error."""
+
+import shutil
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from astropy.table import Table
+from scipy.stats import norm
+
+from bayes_ddp import config
+from bayes_ddp.catalog.fits import write_catalogue
+from bayes_ddp.commands import mismatch
+from bayes_ddp.commands.mismatch import Residuals, excess
+from bayes_ddp.emulator.card import load_emulator, read_card
+from bayes_ddp.emulator.error import read_mismatch
+from bayes_ddp.flags import WARN
+from bayes_ddp.inference import posterior as posteriors
+from bayes_ddp.spectra.desi.read import read_desi
+from bayes_ddp.spectra.desi.writer import write_coadd, write_rvs_catalog
+from bayes_ddp.spectra.expose import ModelSpectra, Simulation, simulate_coadd
+
+STARS, PIXELS = 400, 400
+COMMON, VARIED, WIDTH, DEPTH = 5500.0, 6150.0, 3.0, 0.04  # Å, Å, Å, normalised flux
+
+
+def residuals(*, common: float, varied: float, noise: float, claimed: float) -> Residuals:
+    """Stars that share a residual, differ by another, and have noise of their own."""
+    rng = np.random.default_rng(5)
+    size = (STARS, PIXELS)
+    difference = common + rng.normal(size=size) * np.hypot(varied, noise)
+    return Residuals(difference, np.full(size, claimed**2))
+
+
+def test_pure_noise_is_no_mismatch():
+    """The median of 400 has an error of 0.0006; what is left is a part of it."""
+    found, _ = excess(residuals(common=0, varied=0, noise=0.01, claimed=0.01), np.zeros(PIXELS))
+    assert np.median(found) < 0.1 * 0.01
+    assert found.max() < 0.01 * np.sqrt(5 * np.sqrt(2 / (0.37 * STARS)))
+
+
+def test_mismatch_adds_shared_and_varied_residuals_in_quadrature():
+    """MAD of 400 stars: 6 % a pixel, 0.3 % over 400; the tolerance is five of those."""
+    given = residuals(common=0.02, varied=0.01, noise=0.01, claimed=0.01)
+    found, offset = excess(given, np.zeros(PIXELS))
+    assert np.mean(found) == pytest.approx(np.hypot(0.02, 0.01), rel=0.015)
+    assert np.mean(offset) == pytest.approx(0.02, rel=0.02)
+
+
+def test_overstated_noise_does_not_hide_what_all_stars_share():
+    given = residuals(common=0.02, varied=0.0, noise=0.01, claimed=0.05)
+    found, _ = excess(given, np.zeros(PIXELS))
+    assert np.mean(found) == pytest.approx(0.02, rel=0.02)
+
+
+def test_error_of_the_emulator_is_not_counted_twice():
+    given = residuals(common=0.02, varied=0.0, noise=0.01, claimed=0.01)
+    found, _ = excess(given, np.full(PIXELS, 0.012))
+    assert np.mean(found) == pytest.approx(0.016, rel=0.02)
+    none, _ = excess(given, np.full(PIXELS, 0.03))
+    assert not none.any()
+
+
+def test_mismatch_scales_with_flux_and_not_with_the_order_of_stars():
+    given = residuals(common=0.01, varied=0.01, noise=0.01, claimed=0.01)
+    error = np.full(PIXELS, 0.003)
+    found, offset = excess(given, error)
+    twice = excess(Residuals(2 * given.difference, 4 * given.noise), 2 * error)
+    np.testing.assert_allclose(twice[0], 2 * found, rtol=1e-9)
+    turned = excess(Residuals(given.difference[::-1], given.noise[::-1]), error)
+    np.testing.assert_allclose(turned[1], offset, rtol=1e-12)
+
+
+def test_pixel_with_few_stars_is_unknown_and_does_not_touch_its_neighbours():
+    given = residuals(common=0.02, varied=0.0, noise=0.001, claimed=0.001)
+    given.difference[9:, 100:110] = np.nan
+    given.difference[:9, 100:110] = 1.0
+    found, offset = excess(given, np.zeros(PIXELS))
+    unknown = np.isnan(found)
+    np.testing.assert_array_equal(np.flatnonzero(unknown), np.arange(100, 110))
+    np.testing.assert_array_equal(np.isnan(offset), unknown)
+    assert found[~unknown].max() < 0.021
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, models):
+    """A copy of the DESI model, which a test may write to."""
+    folder = tmp_path_factory.mktemp("model")
+    for name in ("card.toml", "weights.safetensors"):
+        shutil.copy(models / "desi-physics" / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, model):
+    """A run that found the exact labels of 13 stars, whose spectra differ from the model twice.
+
+    All have an absorption too weak by DEPTH at COMMON; at VARIED the depths are the quantiles of a
+    normal with that standard deviation. The last spectrum's star carries LABEL_EDGE.
+    """
+    folder = tmp_path_factory.mktemp("run")
+    emulator, count = load_emulator(model), 13
+    rng = np.random.default_rng(2)
+    labels = np.tile(np.array([5600.0, 4.2, 1.2, -0.5] + [0.05] * 11), (count, 1))
+    labels[:, 0] += rng.uniform(-400, 400, count)
+    wave = np.asarray(emulator.wave, float)
+    flux = np.asarray(jax.lax.map(emulator, jnp.asarray(labels)), float)
+    depth = DEPTH * norm.ppf((np.arange(count - 1) + 0.5) / (count - 1))
+    for place, size in ((COMMON, DEPTH), (VARIED, np.append(depth, 9.0)[:, None])):
+        flux = flux * (1 + size * np.exp(-0.5 * ((wave - place) / WIDTH) ** 2))
+    settings = Simulation(stars=count, snr_low=150, snr_high=200, ebv_max=0.0)
+    coadd = simulate_coadd(ModelSpectra(wave, flux, emulator.fwhm), settings, 3)
+    write_coadd(folder / "coadd.fits", coadd)
+    write_rvs_catalog(folder / "rvs.fits", coadd)
+    warn = np.where(coadd.source == count - 1, int(WARN.LABEL_EDGE), 0)
+    found = replace(
+        posteriors.blank(emulator.space.names, count, 3),
+        mean=labels[coadd.source], warn=warn, lsf=np.ones((count, 3)),
+        velocity=np.stack([coadd.vrad - coadd.vrad_seen, np.ones(count)], axis=1),
+    )  # fmt: skip
+    raw = read_desi([folder / "coadd.fits"], folder / "rvs.fits")
+    identifiers = raw.identifiers()
+    (folder / "out" / "draws").mkdir(parents=True)
+    for number, rows in enumerate((np.arange(8, count), np.arange(8))):  # not in input order
+        path = folder / "out" / "draws" / f"part-{number:05d}.nc"
+        posteriors.write_part(path, found.take(rows), [identifiers[i] for i in rows], "run")
+    table, sha = Table({"WARN": warn}), read_card(model)["sha256"]
+    write_catalogue(table, folder / "out" / "catalogue.fits", {"EMUSHA": sha})
+    return config.parse(
+        {
+            "schema": 1,
+            "input": {"survey": "desi", "spectra": ["coadd.fits"], "catalog": "rvs.fits"},
+            "emulator": {"name": str(model)},
+            "output": {"directory": "out"},
+        },
+        source="test",
+        base=folder,
+    )
+
+
+def test_known_mismatch_is_measured_and_kept_with_the_model(finished, model):
+    """A Gaussian of width s loses the share s / hypot(s, L) to the pseudo-continuum, L = 20 Å."""
+    assert not (model / "mismatch.safetensors").exists()
+    figures, text = mismatch.measure(finished, snr=50.0, write=True)
+    assert figures["stars"] == 12  # without the star at the edge, whose residual is enormous
+    wave, found = np.asarray(load_emulator(model).wave), read_mismatch(model)
+    expected = DEPTH * (1 - WIDTH / np.hypot(WIDTH, 20.0))
+    assert found[np.abs(wave - COMMON) < 1].max() == pytest.approx(expected, rel=0.1)
+    # with 12 stars, noise moves the middle two of the sorted depths
+    assert found[np.abs(wave - VARIED) < 1].max() == pytest.approx(expected, rel=0.35)
+    elsewhere = (np.abs(wave - COMMON) > 60) & (np.abs(wave - VARIED) > 60) & (wave < 7500)
+    assert np.median(found[elsewhere]) < 0.002
+    card = read_card(model)["mismatch"]
+    assert (card["stars"], card["survey"], card["snr_above"]) == (12, "desi", 50.0)
+    assert "5300-5800" in text and "12 stars of desi" in text
+    assert (model / "mismatch.safetensors").is_file()
+    with open(figures["picture"], "rb") as stream:
+        assert stream.read(4) == b"\x89PNG"
+
+
+def test_run_without_a_catalogue_is_not_measured(finished, tmp_path):
+    unfinished = replace(finished, output=replace(finished.output, directory=str(tmp_path)))
+    with pytest.raises(ValueError, match="to its end first"):
+        mismatch.measure(unfinished, snr=50.0, write=False)
+
+
+def test_run_with_other_weights_is_not_measured(finished):
+    other = replace(finished, emulator=replace(finished.emulator, name="lamost-physics"))
+    with pytest.raises(ValueError, match=r"was fitted with weights .* run it again"):
+        mismatch.measure(other, snr=50.0, write=False)
+
+
+def test_too_few_stars_are_counted_in_the_error(finished):
+    with pytest.raises(ValueError, match="0 well fitted stars with a median S/N above 900"):
+        mismatch.measure(finished, snr=900.0, write=False)

@@ -1,0 +1,93 @@
+"""Options that choose spectra: the same words in the run file, for ``run`` and for ``fit``."""
+
+import json
+
+import pytest
+
+from bayes_ddp import cli, config
+from bayes_ddp.commands.terminal import no_star_sentence
+from bayes_ddp.config import ConfigError
+
+WORDS = "--targetid 5 7 --minsn 12.5 --spectype any".split()
+
+
+def write_run(folder, more=""):
+    file = folder / "run.toml"
+    file.write_text(
+        f'schema = 1\n[input]\nsurvey = "desi"\nspectra = "a.fits"\n{more}'
+        '[emulator]\nname = "desi-physics"\n[output]\ndirectory = "out"\n'
+    )
+    return file
+
+
+@pytest.fixture
+def built(monkeypatch, tmp_path):
+    """Settings that commands would run, in the order of the commands."""
+    runs = []
+    monkeypatch.setattr("bayes_ddp.cli._run", lambda run, **_: runs.append(run))
+    monkeypatch.chdir(tmp_path)
+    return runs
+
+
+def test_options_are_the_words_of_the_run_file(built, tmp_path):
+    cli.app(["run", str(write_run(tmp_path)), *WORDS], result_action="return_value")
+    fit = "fit --survey desi --spectra a.fits --emulator desi-physics --output out".split()
+    cli.app([*fit, *WORDS], result_action="return_value")
+    words = 'targetid = [5, 7]\nminsn = 12.5\nspectype = "any"\n'
+    assert built == 2 * [config.load(write_run(tmp_path, words))]
+    assert built[0].input.targetid == (5, 7) and built[0].input.minsn == 12.5
+
+
+def test_options_replace_the_words_of_the_run_file_and_leave_the_others(built, tmp_path):
+    file = write_run(tmp_path, 'minsn = 3\nspectype = "any"\n')
+    cli.app(["run", str(file), "--minsn", "20"], result_action="return_value")
+    cli.app(["run", str(file), "--skipexisting"], result_action="return_value")
+    assert [run.input.minsn for run in built] == [20, 3]
+    assert [run.input.spectype for run in built] == ["any", "any"]
+    assert [run.input.skipexisting for run in built] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ('spectype = "QSO"\n', r"\[input\]: 'spectype'.*'STAR' or 'any', got 'QSO'"),
+        ("minsn = -1\n", r"\[input\]: 'minsn'.*greater than or equal to 0"),
+        ("minsn = nan\n", r"\[input\]: 'minsn'.*finite"),
+        ("targetid = [9223372036854775808]\n", r"\[input\]: 'targetid.0'.*less than"),
+        ("minsnr = 3\n", "Did you mean 'minsn'"),
+    ],
+)
+def test_bad_word_is_refused(tmp_path, words, message):
+    with pytest.raises(ConfigError, match=message):
+        config.load(write_run(tmp_path, words))
+
+
+def test_resolved_run_with_every_word_reads_back(tmp_path):
+    words = 'targetid = [5]\nminsn = 1.5\nspectype = "any"\nskipexisting = true\n'
+    run = config.load(write_run(tmp_path, words))
+    (tmp_path / "again.toml").write_text(config.dump(run))
+    assert config.load(tmp_path / "again.toml") == run
+
+
+def test_existing_catalogue_is_left_alone_on_request(tmp_path, capsys):
+    """The input does not exist: had the run been done, it would have failed."""
+    file = write_run(tmp_path)
+    catalogue = tmp_path / "out" / "catalogue.fits"
+    catalogue.parent.mkdir()
+    catalogue.write_bytes(b"mine")
+    cli.app(["run", str(file), "--skipexisting"], result_action="return_value")
+    told = capsys.readouterr().out
+    assert str(catalogue) in told and "nothing was done" in told
+    cli.app(["run", str(file), "--skipexisting", "--json"], result_action="return_value")
+    assert json.loads(capsys.readouterr().out) == {"catalogue": str(catalogue), "skipped": True}
+    assert catalogue.read_bytes() == b"mine"
+    with pytest.raises(ValueError, match=r"a\.fits cannot be opened"):
+        cli.app(["run", str(file)], result_action="return_value")
+    catalogue.unlink()
+    with pytest.raises(ValueError, match=r"a\.fits cannot be opened"):
+        cli.app(["run", str(file), "--skipexisting"], result_action="return_value")
+
+
+def test_what_happens_to_galaxies_is_one_sentence():
+    assert "--spectype any" in no_star_sentence(3, "STAR")
+    assert "all the same" in no_star_sentence(3, "any")

@@ -1,0 +1,199 @@
+"""NUTS: the same posterior as the Gaussian where it is one, told by honest diagnostics."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import fields
+from typing import Any
+
+import blackjax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpyro.infer.util import potential_energy
+
+from bayes_ddp.flags import WARN
+from bayes_ddp.inference.forward import StarData
+from bayes_ddp.inference.importance import Exact
+from bayes_ddp.inference.laplace import Map, fit_stars
+from bayes_ddp.inference.model import one_star_model
+from bayes_ddp.inference.nuts import (
+    Nuts,
+    _chain_warnings,
+    _physical,
+    chain_diagnostics,
+    whitened_model,
+)
+from bayes_ddp.inference.posterior import Posterior
+from bayes_ddp.inference.problem import load_stars
+
+NUTS = Nuts(num_warmup=200, num_samples=1000, chains=4)  # the settings of the fixture ``runs``
+
+
+@pytest.fixture(scope="module")
+def sampled(runs: Any) -> Posterior:
+    return runs("nuts")[0]
+
+
+def far_from_bounds(survey: Any, posterior: Any, star: int) -> np.ndarray:
+    """[label] bool: more than four sigma inside the trained range."""
+    space = survey.prior.space
+    room = np.minimum(posterior.mean[star] - space.low, space.high - posterior.mean[star])
+    return room > 4 * posterior.sd[star]
+
+
+SHALLOW = 0, "o_fe"
+"""On these few pixels a posterior that is 13 % wider than the Gaussian of the best fit says; exact
+draws have its width (test_importance.py)."""
+
+
+def test_errors_of_the_fit_are_those_of_the_chains(
+    survey: Any, runs: Any, sampled: Posterior
+) -> None:
+    """Within 10 %, ESS above 4,000 (a Monte Carlo error of 1.1 %); means within 0.2 sigma.
+
+    Save ``SHALLOW``, within 15 %. The slow test holds 10 % on all of DESI's pixels at S/N 100.
+    """
+    gauss = runs("map")[0]
+    for star in (0, 2):
+        use = far_from_bounds(survey, gauss, star)
+        assert use.sum() >= 12
+        assert sampled.diagnostics["ess"][star].min() > 4000
+        assert sampled.diagnostics["rhat"][star].max() < 1.01
+        limit = [0.15 if (star, name) == SHALLOW else 0.10 for name in gauss.names]
+        assert (np.abs(sampled.sd[star] / gauss.sd[star] - 1) < limit)[use].all()
+        assert (np.abs(sampled.mean[star] - gauss.mean[star]) / gauss.sd[star])[use].max() < 0.2
+    assert not sampled.warn[[0, 2]].any()
+
+
+def test_stars_without_pixels_are_not_sampled(sampled: Posterior) -> None:
+    assert np.isnan(sampled.draws[:, 1]).all()
+    assert np.isnan(sampled.mean[1]).all()
+    assert np.isnan(sampled.diagnostics["ess"][1]).all()
+    assert sampled.warn[1] == 0
+
+
+def test_summaries_are_those_of_the_draws(sampled: Posterior) -> None:
+    np.testing.assert_allclose(sampled.mean[0], sampled.draws[:, 0].mean(axis=0))
+    np.testing.assert_allclose(sampled.covariance[0], np.cov(sampled.draws[:, 0].T))
+    assert sampled.chains == 4
+    assert sampled.draws.shape == (4000, 3, 15)
+
+
+def test_chains_are_compiled_once_for_all_stars(
+    survey: Any, three_stars: StarData, sampled: Posterior,
+    compilations: Callable[[], AbstractContextManager[list[str]]],
+) -> None:  # fmt: skip
+    """Other keys, and settings and a problem that are equal and not the same."""
+    keys = jax.random.split(jax.random.key(9), 3)
+    again = Nuts(**{f.name: getattr(NUTS, f.name) for f in fields(NUTS)})
+    with compilations() as compiled:
+        other = again(survey.problem, three_stars, keys)
+    assert not compiled
+    assert (other.draws[0, 0] != sampled.draws[0, 0]).all()
+
+
+def test_diagnostics_tell_good_chains_from_bad_ones() -> None:
+    rng = np.random.default_rng(1)
+    good = rng.standard_normal((4000, 1))
+    apart = good + np.repeat([0.0, 0.0, 0.0, 2.0], 1000)[:, None]
+    slow = np.cumsum(good, axis=0)
+    still = np.ones((4000, 1))
+    rhat, ess = chain_diagnostics(np.hstack([good, apart, slow, still]), 4)
+    assert rhat[0] < 1.005
+    assert 3000 < ess[0] < 5000
+    assert rhat[1] > 1.1
+    assert ess[1] < 100
+    assert rhat[2] > 1.1
+    assert np.isnan([rhat[3], ess[3]]).all()
+
+
+def test_short_chains_are_flagged(sampled: Posterior) -> None:
+    """The same draws, too few of them."""
+    rhat, ess = chain_diagnostics(sampled.draws[::40, 0], 2)
+    assert _chain_warnings(rhat, ess, 0) & int(WARN.LOW_ESS)
+    fine = np.full(15, 1.0), np.full(15, 500.0)
+    assert _chain_warnings(*fine, 0) == 0
+    assert _chain_warnings(*fine, 1) == WARN.DIVERGENT
+    assert _chain_warnings(fine[0] + 0.02, fine[1], 0) == WARN.HIGH_RHAT
+    with pytest.raises(ValueError, match="chains"):
+        Nuts(chains=1)
+
+
+@pytest.mark.slow
+def test_blackjax_samples_the_same_posterior(
+    survey: Any, three_stars: StarData, sampled: Posterior
+) -> None:
+    """Another NUTS on the same potential: mean and sd within four Monte Carlo errors."""
+    problem = survey.problem
+    fit = fit_stars(problem, three_stars)
+    local = one_star_model(problem, three_stars, fit.q, 0)
+    root = jnp.linalg.cholesky(fit.covariance[0])
+
+    def log_density(z: jax.Array) -> jax.Array:
+        return -potential_energy(whitened_model, (local, problem, root), {}, {"z": z})
+
+    kernel = blackjax.nuts(log_density, step_size=0.55, inverse_mass_matrix=jnp.ones(problem.size))
+
+    @jax.jit
+    def chain(key: jax.Array) -> jax.Array:
+        state = kernel.init(jnp.zeros(problem.size))
+        _, states = jax.lax.scan(
+            lambda s, k: (kernel.step(k, s)[0],) * 2, state, jax.random.split(key, 1700)
+        )
+        return states.position[200:]
+
+    z = jax.vmap(chain)(jax.random.split(jax.random.key(5), 4)).reshape(-1, problem.size)
+    q = fit.q[0] + z @ root.T
+    draws = np.asarray(jax.vmap(lambda x: _physical(problem, x)[0])(q))
+    rhat, ess = chain_diagnostics(draws, 4)
+    assert rhat.max() < 1.01
+    sd = sampled.sd[0]
+    own = sampled.diagnostics["ess"][0]
+    error = sd * np.sqrt(1 / ess + 1 / own)
+    assert (np.abs(draws.mean(axis=0) - sampled.mean[0]) < 4 * error).all()
+    # the squares of NUTS draws mix more slowly than the draws, which are anticorrelated
+    squares = chain_diagnostics((draws - draws.mean(axis=0)) ** 2, 4)[1]
+    other = chain_diagnostics((sampled.draws[:, 0] - sampled.mean[0]) ** 2, 4)[1]
+    spread = np.sqrt(0.5 * (1 / squares + 1 / other))
+    assert (np.abs(draws.std(axis=0) / sd - 1) < 4 * spread).all()
+
+
+LONG = Nuts(num_warmup=200, num_samples=1200, chains=4)  # ESS above 4,000 for every label
+STARS = {"giant": (4800.0, 2.5, -0.5), "dwarf": (5200.0, 4.5, -0.3), "sun": (5770.0, 4.44, 0.0)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("star", STARS)
+def test_errors_on_all_of_desi_are_those_of_the_chains(
+    desi_survey: Any, desi_pixels: Any, star: str
+) -> None:
+    """S/N 100, labels more than four sigma from any bound, ESS above 4,000: within 10 %.
+
+    Exact draws: every such label, and means within 0.1 sigma. The Gaussian of the best fit:
+    labels with an error below 0.4 of the prior's.
+    """
+    truth = desi_survey.typical(*([value] for value in STARS[star]))
+    spectrum = desi_survey.paint(truth, desi_pixels(1, snr=100.0, vrad=60.0), 3)
+    stars = load_stars(desi_survey.problem, spectrum)
+    keys = jax.random.split(jax.random.key(2), 1)
+    gauss = Map()(desi_survey.problem, stars, keys)
+    exact = Exact()(desi_survey.problem, stars, keys)
+    chains = LONG(desi_survey.problem, stars, keys)
+    measured = gauss.sd[0] < 0.4 * gauss.prior_sd[0]
+    use = far_from_bounds(desi_survey, gauss, 0) & measured
+    inside = far_from_bounds(desi_survey, exact, 0)
+    own = exact.sd[0] / chains.sd[0]
+    away = (exact.mean[0] - chains.mean[0]) / chains.sd[0]
+    ratio = chains.sd[0] / gauss.sd[0]
+    shift = (chains.mean[0] - gauss.mean[0]) / gauss.sd[0]
+    ess = chains.diagnostics["ess"][0]
+    for i, name in enumerate(gauss.names):
+        told = "" if use[i] else "  not counted"
+        print(f"{name:6s} sd {ratio[i]:.3f} mean {shift[i]:+.3f} ESS {ess[i]:.0f}{told}; "
+              f"exact: sd {own[i]:.3f} mean {away[i]:+.3f}")  # fmt: skip
+    assert use.sum() >= 12
+    assert ess.min() > 4000
+    assert np.abs(own - 1)[inside].max() < 0.10
+    assert np.abs(away)[inside].max() < 0.1
+    assert np.abs(ratio - 1)[use].max() < 0.10
