@@ -7,18 +7,19 @@ is. Relative paths resolve from the folder of the run file.
 import difflib
 import tomllib
 from dataclasses import fields, replace
-from glob import glob
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
+from bayes_ddp.files.paths import expand
 from bayes_ddp.files.toml import to_toml
 from bayes_ddp.inference.prior import PRIORS, Fixed, Normal, TruncatedNormal, Uniform
 from bayes_ddp.inference.problem import Nuisance
 from bayes_ddp.inference.samplers import SAMPLERS, Exact, Map, Nuts
 from bayes_ddp.labels import LABELS
+from bayes_ddp.spectra.surveys import SURVEYS, find_survey
 from bayes_ddp.spectra.table import Layout
 
 __all__ = ["ConfigError", "Input", "Output", "Run", "as_table", "choose", "dump", "load", "parse"]
@@ -35,6 +36,7 @@ class ConfigError(ValueError):
 class Input:
     """The [input] table: which spectra, and where their velocities come from.
 
+    survey : key of ``SURVEYS``.
     spectra : names and patterns of files.
     catalog, redshifts : files that the survey's reader takes velocities from.
     targetid : only these targets; all where empty.
@@ -45,7 +47,7 @@ class Input:
     skipexisting : leave a run alone whose catalogue exists already.
     """
 
-    survey: Literal["desi", "lamost", "sdss", "table"]
+    survey: Annotated[str, AfterValidator(lambda name: find_survey(name).name)]
     spectra: tuple[str, ...]
     catalog: str | None = None
     redshifts: tuple[str, ...] = ()
@@ -174,7 +176,7 @@ def _input(table: Any, where: str) -> Input:
         layout = _build(Layout, table["table"], f"{where[:-1]}.table]")
         table = table | {"table": layout}
     built: Input = _build(Input, table, where)
-    if (built.survey == "table") != (built.table is not None):
+    if SURVEYS[built.survey].needs_layout != (built.table is not None):
         raise ConfigError(
             f"{where}: survey = '{built.survey}' and [input.table] do not go together. Spectra in "
             "tables of your own need survey = 'table' and [input.table], which names their arrays."
@@ -203,10 +205,12 @@ def _build(kind: Any, table: Any, where: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
+        text = first["msg"].removeprefix("Value error, ").removesuffix(".")
         if not place:  # about the table as a whole
-            raise ConfigError(f"{where}: {first['msg'].removeprefix('Value error, ')}.") from None
-        value = "" if first["type"] == "missing" else f", got {first.get('input')!r}"
-        raise ConfigError(f"{where}: '{place}': {first['msg']}{value}.") from None
+            raise ConfigError(f"{where}: {text}.") from None
+        named = first["type"] in ("missing", "value_error")  # the text says what was given
+        value = "" if named else f", got {first.get('input')!r}"
+        raise ConfigError(f"{where}: '{place}': {text}{value}.") from None
 
 
 def _kind(kinds: dict[str, Any], table: Any, *, where: str, default: str | None) -> Any:
@@ -229,9 +233,7 @@ def _located(table: Any, base: Path) -> Any:
         given = (given,) if isinstance(given, str) else given
         found: list[str] = []
         for pattern in given:
-            place = str(base / str(pattern))
-            matches = sorted(glob(place)) if any(c in str(pattern) for c in "*?") else [place]
-            found.extend(matches)
+            found.extend(expand(str(pattern), base))
         table[name] = tuple(found)
     if isinstance(table.get("catalog"), str):
         table["catalog"] = str(base / table["catalog"])

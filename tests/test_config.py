@@ -57,7 +57,13 @@ def test_misspelt_option_names_the_nearest_one():
     [
         ({"schema": 2}, "schema = 2, and this version reads schema = 1"),
         ({"input": {"survey": "lamost"}}, "names no file"),
-        ({"input": {"survey": "apogee", "spectra": ["a"]}}, r"\[input\]: 'survey'"),
+        (
+            {"input": {"survey": "apogee", "spectra": ["a"]}},
+            r"\[input\]: 'survey': 'apogee' is not a survey\. Surveys: \['desi', .*'table'\]\.$",
+        ),
+        ({"input": {"survey": "lamots", "spectra": ["a"]}}, r"\. Did you mean 'lamost'\?"),
+        ({"input": {"survey": 3, "spectra": ["a"]}}, r"\[input\]: 'survey'"),
+        ({"input": {"spectra": ["a"]}}, r"\[input\]: 'survey': Field required\.$"),
         ({"sampler": {"kind": "nutz"}}, "Did you mean 'nuts'"),
         ({"prior": {"feh": {"kind": "uniform", "low": 1.0, "high": 0.0}}}, "not below"),
         ({"prior": {"feh": {"kind": "normal", "mean": 0.0, "sd": -1.0}}}, r"\[prior.feh\]: 'sd'"),

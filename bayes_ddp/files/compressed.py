@@ -47,13 +47,13 @@ def unpacked(path: Path) -> Iterator[Path]:
         copy = Path(folder) / f"unpacked{suffix(path)}"
         try:
             with gzip.open(path) as source, copy.open("wb") as target:
-                _copy(path, source, target, shutil.disk_usage(folder).free)
+                _copy(path, source, target, free=shutil.disk_usage(folder).free)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise BadFileError(f"{path} cannot be unpacked: {error}. Fetch it again.") from None
         yield copy
 
 
-def _copy(path: Path, source: gzip.GzipFile, target: BinaryIO, free: int) -> None:
+def _copy(path: Path, source: gzip.GzipFile, target: BinaryIO, *, free: int) -> None:
     size = 0
     while piece := source.read(_PIECE):
         size += len(piece)

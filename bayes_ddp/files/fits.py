@@ -23,9 +23,8 @@ __all__ = [
     "FitsFile",
     "native",
     "open_fits",
-    "read_image",
-    "read_table",
     "safe_card",
+    "scan_fits",
 ]
 
 
@@ -147,18 +146,14 @@ def open_fits(path: str | os.PathLike[str]) -> Iterator[FitsFile]:
             yield FitsFile(path, tuple(hdu.name for hdu in hdus), handle, tuple(hdus))
 
 
-def read_table(
-    path: str | os.PathLike[str], hdu: str | int, columns: tuple[str, ...] = ()
-) -> dict[str, np.ndarray]:
-    """Column name -> values of one table of a FITS file; see ``FitsFile.table``."""
-    with open_fits(path) as file:
-        return file.table(hdu, columns)
+def scan_fits(path: str | os.PathLike[str]) -> list[Hdu]:
+    """Every HDU of a FITS file, from its headers alone: no data is read, no checksum verified.
 
-
-def read_image(path: str | os.PathLike[str], hdu: str | int) -> np.ndarray:
-    """One image of a FITS file; see ``FitsFile.image``."""
-    with open_fits(path) as file:
-        return file.image(hdu)
+    Raises BadFileError as ``scan`` does.
+    """
+    path = check_file(path)
+    with unpacked(path) as plain:
+        return scan(plain, path)
 
 
 def safe_card(text: object) -> str:

@@ -10,11 +10,12 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import glob
 from pathlib import Path
 
 from bayes_ddp.files.errors import BadFileError
 
-__all__ = ["atomic_write", "check_file", "write_atomic"]
+__all__ = ["atomic_write", "check_file", "expand", "write_atomic"]
 
 _FORBIDDEN = re.compile(r"[\[\]()!|\x00-\x1f]|://|^-")
 
@@ -38,6 +39,17 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     if not stat.S_ISREG(status.st_mode):
         raise BadFileError(f"{text} is no regular file. Name the file itself.")
     return Path(text)
+
+
+def expand(name: str | os.PathLike[str], base: Path | None = None) -> list[str]:
+    """The files that a name with * or ? stands for, sorted; any other name as the only one.
+
+    base : folder from which a relative name starts; the current one by default. A name that
+        matches no file gives an empty list.
+    """
+    text = os.fspath(name)
+    place = text if base is None else str(base / text)
+    return sorted(glob(place)) if any(c in text for c in "*?") else [place]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ verified where a file carries them. Only then may the library open the file.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 
 from bayes_ddp.files.errors import BadFileError
 
-__all__ = ["MAX_BYTES", "Hdu", "scan", "verify_checksums"]
+__all__ = ["BLOCK", "MAX_BYTES", "Hdu", "data_sum", "scan", "verify_checksums"]
 
 BLOCK = 2880
 MAX_HEADER_BLOCKS = 4000  # 144,000 cards; a DESI coadd has some hundred
@@ -80,8 +80,8 @@ def scan(plain: Path, path: Path | None = None) -> list[Hdu]:
         while start < size:
             if len(found) == MAX_HDUS:
                 raise BadFileError(f"{path} has over {MAX_HDUS} HDUs, more than are read here.")
-            header = _read_header(path, stream, start, len(found))
-            hdu = _measure(path, header, start, len(found))
+            header = _read_header(path, stream, start, index=len(found))
+            hdu = _measure(path, header, start, index=len(found))
             end = hdu.start + hdu.header_bytes + hdu.data_bytes
             if end > size:
                 raise BadFileError(
@@ -93,7 +93,7 @@ def scan(plain: Path, path: Path | None = None) -> list[Hdu]:
     return found
 
 
-def _read_header(path: Path, stream: BinaryIO, start: int, index: int) -> bytes:
+def _read_header(path: Path, stream: BinaryIO, start: int, *, index: int) -> bytes:
     stream.seek(start)
     header = b""
     for _ in range(MAX_HEADER_BLOCKS):
@@ -110,7 +110,7 @@ def _read_header(path: Path, stream: BinaryIO, start: int, index: int) -> bytes:
     )
 
 
-def _measure(path: Path, header: bytes, start: int, index: int) -> Hdu:
+def _measure(path: Path, header: bytes, start: int, *, index: int) -> Hdu:
     """The HDU that begins with this header; raises BadFileError for impossible claims."""
     if not header.isascii() or not header.decode("ascii").isprintable():
         raise BadFileError(
@@ -129,17 +129,17 @@ def _measure(path: Path, header: bytes, start: int, index: int) -> Hdu:
             f"{where}: BITPIX = {bitpix}, NAXIS = {axes} is no image or table. Fetch it again."
         )
     shape = [_integer(where, cards, f"NAXIS{i + 1}") for i in range(axes)]
-    extra = _integer(where, cards, "PCOUNT", 0)
-    groups = _integer(where, cards, "GCOUNT", 1)
+    extra = _integer(where, cards, "PCOUNT", default=0)
+    groups = _integer(where, cards, "GCOUNT", default=1)
     if min([*shape, extra, 0]) < 0 or groups != 1 or cards.get("GROUPS") == "T":
         raise BadFileError(f"{where}: negative sizes or random groups. Fetch the file again.")
     elements = prod(shape) if shape else 0
     data = abs(bitpix) // 8 * (elements + extra)
     if cards.get("XTENSION", "").strip() == "BINTABLE":
         _check_table(where, cards, shape)
-        _bound(where, shape[1], data, MAX_TABLE_BYTES)
+        _bound(where, shape[1], data, limit=MAX_TABLE_BYTES)
     else:
-        _bound(where, elements, data, MAX_BYTES)
+        _bound(where, elements, data, limit=MAX_BYTES)
     if cards.get("ZIMAGE") == "T":  # tile-compressed: what it unpacks to counts too
         unpacked = [
             _integer(where, cards, f"ZNAXIS{i + 1}")
@@ -148,7 +148,7 @@ def _measure(path: Path, header: bytes, start: int, index: int) -> Hdu:
         if unpacked and min(unpacked) < 0:
             raise BadFileError(f"{where}: negative ZNAXISn. Fetch the file again.")
         width = abs(_integer(where, cards, "ZBITPIX")) // 8
-        _bound(where, prod(unpacked), width * prod(unpacked), MAX_BYTES)
+        _bound(where, prod(unpacked), width * prod(unpacked), limit=MAX_BYTES)
     return Hdu(index, name, start, len(header), -(-data // BLOCK) * BLOCK, cards)
 
 
@@ -168,7 +168,7 @@ def _cards(header: bytes) -> dict[str, str]:
     return cards
 
 
-def _integer(where: str, cards: dict[str, str], key: str, default: int | None = None) -> int:
+def _integer(where: str, cards: dict[str, str], key: str, *, default: int | None = None) -> int:
     text = cards.get(key)
     if text is None and default is not None:
         return default
@@ -181,7 +181,7 @@ def _integer(where: str, cards: dict[str, str], key: str, default: int | None = 
         ) from None
 
 
-def _bound(where: str, elements: int, data: int, limit: int) -> None:
+def _bound(where: str, elements: int, data: int, *, limit: int) -> None:
     if elements > MAX_ELEMENTS or data > limit:
         raise BadFileError(
             f"{where}: claims {elements} elements or rows, {data} bytes; at most {MAX_ELEMENTS} "
@@ -231,10 +231,10 @@ def verify_checksums(plain: Path, hdus: list[Hdu] | None = None, path: Path | No
             if not whole and not data:
                 continue
             stream.seek(hdu.start)
-            head_sum = _sum(_pieces(stream, hdu.header_bytes))
-            data_sum = _sum(_pieces(stream, hdu.data_bytes))
-            good = not data or (data.isdigit() and int(data) == data_sum)
-            good &= not whole or _fold(head_sum + data_sum) == 0xFFFFFFFF
+            of_header = data_sum(_pieces(stream, hdu.header_bytes))
+            of_data = data_sum(_pieces(stream, hdu.data_bytes))
+            good = not data or (data.isdigit() and int(data) == of_data)
+            good &= not whole or _fold(of_header + of_data) == 0xFFFFFFFF
             if not good:
                 raise BadFileError(
                     f"{path}, {hdu.label}: its bytes do not agree with their checksum, so it was "
@@ -254,9 +254,19 @@ def _pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
         size -= len(piece)
 
 
-def _sum(pieces: Iterator[bytes]) -> int:
-    """32-bit ones-complement sum of big-endian words."""
-    return _fold(sum(int(np.frombuffer(p, ">u4").sum(dtype=np.uint64)) for p in pieces))
+def data_sum(pieces: Iterable[bytes]) -> int:
+    """32-bit ones-complement sum of big-endian words, as FITS defines DATASUM.
+
+    Each piece but the last has a multiple of four bytes; the last is padded with zeros.
+
+    >>> data_sum([bytes([0, 0, 0, 1]), bytes([1])]) == 1 + 2**24
+    True
+    """
+    total = 0
+    for piece in pieces:
+        padded = piece + b"\0" * (-len(piece) % 4)
+        total += int(np.frombuffer(padded, ">u4").sum(dtype=np.uint64))
+    return _fold(total)
 
 
 def _fold(total: int) -> int:

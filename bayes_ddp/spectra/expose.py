@@ -183,7 +183,10 @@ def expose(
     scale = _SKY_LEVEL * (fibres.snr / np.median(model["R"], axis=1))[:, None]
     model = {arm: flux * scale for arm, flux in model.items()}
     sigma = _noise(model, fibres.snr)
-    return {arm: _paint(arm, model[arm], sigma[arm], fwhm[arm], settings, rng) for arm in model}
+    return {
+        arm: _paint(arm, model[arm], sigma[arm], fwhm=fwhm[arm], settings=settings, rng=rng)
+        for arm in model
+    }
 
 
 def observe(
@@ -268,6 +271,7 @@ def _paint(
     arm: str,
     model: np.ndarray,
     sigma: np.ndarray,
+    *,
     fwhm: np.ndarray,
     settings: Simulation,
     rng: np.random.Generator,

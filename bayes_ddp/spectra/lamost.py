@@ -31,11 +31,13 @@ from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.files.paths import check_file
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.loggrid import LogGrid, believed, first_pixel, numbers
+from bayes_ddp.spectra.masks import Band
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.raw import RawSpectra
+from bayes_ddp.spectra.survey import Survey, count_one
 from bayes_ddp.tables.repeats import told_apart
 
-__all__ = ["is_lamost", "read_lamost"]
+__all__ = ["LAMOST", "is_lamost", "read_lamost"]
 
 GRID = LogGrid(first=35_670, cut=37_664, last=39_600)  # 3690, 5840 and 9120 Å
 FWHM = {"B": 2.8, "R": 4.5}
@@ -221,3 +223,22 @@ def _read_obsids(path: Path) -> dict[str, int]:
             for row in reader
             if row["obsid"]
         }
+
+
+LAMOST = Survey(
+    name="lamost",
+    title="LAMOST",
+    read=read_lamost,
+    recognise=is_lamost,
+    count=count_one,
+    lsf_sd=0.10,  # the LSF is not measured; fibres differ
+    bands=(
+        *(
+            Band(f"Hg {line:.0f}", line - 4.0, line + 4.0, "sky", "mask", continuum=True)
+            for line in (4359.6, 5462.3)
+        ),
+        Band("blue end", 0.0, 3900.0, "instrument", "mask", continuum=True),
+        Band("arm join", 5700.0, 5980.0, "instrument", "mask", continuum=True),
+        Band("red end", 8950.0, 20000.0, "instrument", "mask", continuum=True),
+    ),
+)

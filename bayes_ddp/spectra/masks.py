@@ -1,8 +1,9 @@
 """Which wavelengths are fitted, with how much trust, and which form the pseudo-continuum.
 
-One table, ``BANDS``, each row in its own frame. Telluric bands, sky lines and instrument joints
-stay where the barycentric spectrum has them, whatever the star's velocity; stellar lines move
-with the star. Applying a sky mask in the star's rest frame would slide it off its target.
+One table, ``BANDS``, each row in its own frame; bands of one survey alone are in its record.
+Telluric bands, sky lines and instrument joints stay where the barycentric spectrum has them,
+whatever the star's velocity; stellar lines move with the star. Applying a sky mask in the star's
+rest frame would slide it off its target.
 
 What is masked here is masked by wavelength alone. Bad pixels of one spectrum are its reader's
 matter: they have ``ivar = 0``.
@@ -18,7 +19,6 @@ import numpy as np
 __all__ = [
     "BANDS",
     "BALMER",
-    "EDGE_PIXELS",
     "LIGHT_SPEED",
     "MAX_VRAD",
     "Band",
@@ -40,9 +40,6 @@ BALMER = (6564.6, 4862.7, 4341.7, 4102.9)
 BALMER_HALF_WIDTH = 15.0
 """Å about each Balmer line that have no weight in the pseudo-continuum."""
 
-EDGE_PIXELS = {"desi": 5, "lamost": 0, "sdss": 0, "table": 0}
-"""Pixels at either end of each arm that are not fitted; the caller knows where arms end."""
-
 REDDENED = 0.1
 """E(B-V), mag, above which diffuse interstellar bands are masked."""
 
@@ -57,7 +54,6 @@ class Band:
         barycentric spectrum, 'rest' bands move with the star.
     fit : 'mask', 'keep', or a 1-sigma error in normalised flux that is added in quadrature.
     continuum : no weight when the pseudo-continuum is formed.
-    surveys : the surveys concerned; empty for all.
     only : '' always, 'reddened' for stars whose E(B-V) is above 0.1 or unknown, 'physics' for
         models of physical (1-D LTE) spectra alone.
     pad : km/s added on both sides; by default 30 for the sky and interstellar frames.
@@ -69,7 +65,6 @@ class Band:
     frame: str
     fit: str | float
     continuum: bool = False
-    surveys: tuple[str, ...] = ()
     only: str = ""
     pad: float | None = None
 
@@ -79,7 +74,7 @@ class Band:
         return self.low * (1 - pad / LIGHT_SPEED), self.high * (1 + pad / LIGHT_SPEED)
 
 
-def _line(name: str, centre: float, half: float, frame: str, fit: str | float, **more) -> Band:
+def _line(name: str, centre: float, half: float, *, frame: str, fit: str | float, **more) -> Band:
     return Band(name, centre - half, centre + half, frame, fit, **more)
 
 
@@ -94,20 +89,9 @@ _SKY = (
     Band("weak H2O 5900", 5880.0, 6000.0, "sky", 0.01),
     Band("weak H2O 6500", 6470.0, 6580.0, "sky", 0.01),
     *(
-        _line(f"sky line {centre:.0f}", centre, 4.0, "sky", "mask", continuum=True)
+        _line(f"sky line {centre:.0f}", centre, 4.0, frame="sky", fit="mask", continuum=True)
         for centre in (5578.9, 6302.0, 6365.5, 5891.6, 5897.6)
     ),
-    *(
-        _line(f"Hg {c:.0f}", c, 4.0, "sky", "mask", continuum=True, surveys=("lamost",))
-        for c in (4359.6, 5462.3)
-    ),
-)
-
-_INSTRUMENT = (
-    Band("blue end", 0.0, 3900.0, "instrument", "mask", continuum=True, surveys=("lamost",)),
-    Band("arm join", 5700.0, 5980.0, "instrument", "mask", continuum=True, surveys=("lamost",)),
-    Band("red end", 8950.0, 20000.0, "instrument", "mask", continuum=True, surveys=("lamost",)),
-    Band("blue end", 3600.0, 3650.0, "instrument", "mask", continuum=True, surveys=("desi",)),
 )
 
 _DIBS = (
@@ -127,12 +111,20 @@ _DIBS = (
 _INTERSTELLAR = (
     Band("Na D", 5888.0, 5901.0, "ism", "mask", continuum=True),
     # An interstellar K line of 0.1-0.3 Å is 5-15 % deep at these resolutions.
-    _line("interstellar Ca II K", 3934.8, 1.2, "ism", 0.1, pad=100.0),
-    _line("interstellar Ca II H", 3969.6, 1.2, "ism", 0.1, pad=100.0),
-    _line("K I 7667", 7667.0, 2.0, "ism", "mask"),
-    _line("K I 7701", 7701.1, 2.0, "ism", "mask"),
+    _line("interstellar Ca II K", 3934.8, 1.2, frame="ism", fit=0.1, pad=100.0),
+    _line("interstellar Ca II H", 3969.6, 1.2, frame="ism", fit=0.1, pad=100.0),
+    _line("K I 7667", 7667.0, 2.0, frame="ism", fit="mask"),
+    _line("K I 7701", 7701.1, 2.0, frame="ism", fit="mask"),
     *(
-        _line(f"DIB {centre:.0f}", centre, half, "ism", "mask", continuum=True, only="reddened")
+        _line(
+            f"DIB {centre:.0f}",
+            centre,
+            half,
+            frame="ism",
+            fit="mask",
+            continuum=True,
+            only="reddened",
+        )
         for centre, half in _DIBS
     ),
 )
@@ -164,17 +156,18 @@ _NO_LABEL = (  # elements that vary between stars and are no label
 
 _STELLAR = (
     *(
-        _line(f"Balmer {c:.0f}", c, BALMER_HALF_WIDTH, "rest", "keep", continuum=True)
+        _line(f"Balmer {c:.0f}", c, BALMER_HALF_WIDTH, frame="rest", fit="keep", continuum=True)
         for c in BALMER
     ),
-    *(_line(name, c, half, "rest", "mask", only="physics") for name, c, half in _CORES),
+    *(_line(name, c, half, frame="rest", fit="mask", only="physics") for name, c, half in _CORES),
     Band("Na D", 5888.0, 5901.0, "rest", "mask", continuum=True),
     Band("O I triplet", 7772.1, 7779.5, "rest", "mask", only="physics"),  # NLTE -0.1 to -0.5 dex
-    *(_line(name, centre, half, "rest", 0.02) for name, centre, half in _NO_LABEL),
+    *(_line(name, centre, half, frame="rest", fit=0.02) for name, centre, half in _NO_LABEL),
 )
 
-BANDS: tuple[Band, ...] = (*_SKY, *_INSTRUMENT, *_INTERSTELLAR, *_STELLAR)
-"""Every band, in no particular order; where bands overlap the stricter one holds."""
+BANDS: tuple[Band, ...] = (*_SKY, *_INTERSTELLAR, *_STELLAR)
+"""The bands of every survey, in no particular order; where bands overlap the stricter one holds.
+A survey's record adds its own."""
 
 
 def doppler_factor(vrad: np.ndarray | float) -> np.ndarray:
@@ -215,7 +208,7 @@ def apply_masks(
     wave : [pixel], Å vacuum, barycentric; need not be sorted (arms overlap).
     vrad : [star], km/s. Where it is NaN or beyond ``MAX_VRAD`` (the star will not be fitted) the
         stellar bands are left at rest.
-    survey : key of ``SURVEYS``.
+    survey : key of ``SURVEYS``, whose record holds the bands of this survey alone.
     physics : whether the model is made of physical (1-D LTE) spectra alone.
     ebv : [star], mag; NaN or None where unknown, which counts as reddened.
 
@@ -225,6 +218,8 @@ def apply_masks(
     floor : [star pixel] float32, 1-sigma error in normalised flux, to be added in quadrature.
     use : [star pixel] bool, may form the pseudo-continuum.
     """
+    from bayes_ddp.spectra.surveys import find_survey  # its records are made of Bands
+
     wave = np.asarray(wave, float)
     vrad = np.asarray(vrad, float)
     believable = np.abs(vrad) <= MAX_VRAD  # False for NaN
@@ -235,9 +230,8 @@ def apply_masks(
     shape = (vrad.size, wave.size)
     good, use = np.ones(shape, bool), np.ones(shape, bool)
     variance = np.zeros(shape, np.float32)
-    for band in BANDS:
-        elsewhere = bool(band.surveys) and survey not in band.surveys
-        if elsewhere or (band.only == "physics" and not physics):
+    for band in (*BANDS, *find_survey(survey).bands):
+        if band.only == "physics" and not physics:
             continue
         low, high = band.edges()
         shift = factor if band.frame == "rest" else np.ones_like(factor)

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.masks import EDGE_PIXELS, apply_masks
+from bayes_ddp.spectra.masks import apply_masks
 from bayes_ddp.spectra.raw import RawArm, RawSpectra
 from bayes_ddp.spectra.spectrum import Spectrum
+from bayes_ddp.spectra.surveys import find_survey
 
 __all__ = ["BROAD", "LENGTH", "MIN_PIXELS", "Smoother", "prepare", "pseudo_continuum"]
 
@@ -143,7 +144,7 @@ def _flat_shape(arm: RawArm, use: np.ndarray) -> np.ndarray:
 
 
 def _normalise(
-    arm: RawArm, good: np.ndarray, floor: np.ndarray, use: np.ndarray
+    arm: RawArm, good: np.ndarray, floor: np.ndarray, *, use: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(flux, ivar, continuum) of one arm, each [star pixel]."""
     shape = _flat_shape(arm, use)
@@ -182,19 +183,22 @@ def prepare(raw: RawSpectra, *, physics: bool = True) -> tuple[Spectrum, np.ndar
     unknown = (warn & int(WARN.NO_CATALOG_ROW)) > 0
     warn = warn | np.where(bad_rv & ~unknown, int(WARN.BAD_RV), 0)
     vrad = np.where(bad_rv, 0.0, raw.vrad)
+    edge = find_survey(raw.survey).edge_pixels
     parts = []
     for arm in raw.arms:
         valid = (arm.ivar > 0) & np.isfinite(arm.flux) & np.isfinite(arm.ivar)
         clean = RawArm(
-            arm.name, arm.wave, np.where(valid, arm.flux, 0.0).astype(float),
-            np.where(valid, arm.ivar, 0.0).astype(float), arm.fwhm,
-        )  # fmt: skip
+            arm.name,
+            arm.wave,
+            np.where(valid, arm.flux, 0.0).astype(float),
+            np.where(valid, arm.ivar, 0.0).astype(float),
+            arm.fwhm,
+        )
         good, floor, use = apply_masks(arm.wave, vrad, raw.survey, physics=physics, ebv=raw.ebv)
-        edge = EDGE_PIXELS.get(raw.survey, 0)
         good[:, :edge] = False
         good[:, len(arm.wave) - edge :] = False
         use = use & valid
-        flux, ivar, level = _normalise(clean, good & valid, floor, use)
+        flux, ivar, level = _normalise(clean, good & valid, floor, use=use)
         parts.append((flux, ivar, use, np.broadcast_to(arm.fwhm, flux.shape), level))
     flux, ivar, use, fwhm, level = (
         np.concatenate(block, axis=1) for block in zip(*parts, strict=True)

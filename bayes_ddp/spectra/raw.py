@@ -5,8 +5,14 @@ A masked pixel has ``ivar = 0`` and wavelengths are vacuum Å in the barycentric
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from bayes_ddp.spectra.quantities import SpectrumLike
 
 __all__ = ["RawArm", "RawSpectra", "concatenate"]
 
@@ -36,6 +42,10 @@ class RawArm:
                     f"Arm {self.name}: {name} has shape {getattr(self, name).shape}, but flux and "
                     f"wave make it {shape}."
                 )
+
+    def range(self) -> str:
+        """First and last wavelength as a text, such as ``3600-5800 Å``."""
+        return f"{self.wave[0]:.0f}-{self.wave[-1]:.0f} Å"
 
     def take(self, rows: np.ndarray) -> "RawArm":
         """The same arm for the stars in ``rows``."""
@@ -70,10 +80,49 @@ class RawSpectra:
     key: tuple[str, ...]
     columns: dict[str, np.ndarray] = field(default_factory=dict)
 
+    @classmethod
+    def from_arrays(
+        cls,
+        wave: "ArrayLike | SpectrumLike | Sequence[SpectrumLike]",
+        flux: ArrayLike | None = None,
+        ivar: ArrayLike | None = None,
+        **options: Any,
+    ) -> "RawSpectra":
+        """Spectra in memory; ``bayes_ddp.spectra.arrays.from_arrays`` describes the options."""
+        from bayes_ddp.spectra.arrays import from_arrays  # it imports this record
+
+        return from_arrays(wave, flux, ivar, **options)
+
     def __len__(self) -> int:
         return len(self.vrad)
 
-    def take(self, rows: np.ndarray) -> "RawSpectra":
+    def __repr__(self) -> str:
+        arms = ", ".join(f"{arm.name} {arm.range()}" for arm in self.arms)
+        return (
+            f"<RawSpectra of {self.survey}: {self._count()}, {self._known()} with a velocity; "
+            f"arms {arms}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: what the spectra are, and a row for each arm."""
+        rows = [("survey", self.survey), ("spectra", self._count()), ("velocities", self._known())]
+        rows += [
+            (f"arm {arm.name}", f"{arm.range()}, {len(arm.wave)} pixels") for arm in self.arms
+        ]
+        cells = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+            for name, value in rows
+        )
+        return f"<table>{cells}</table>"
+
+    def _count(self) -> str:
+        return f"{len(self)} {'spectrum' if len(self) == 1 else 'spectra'}"
+
+    def _known(self) -> int:
+        """Number of spectra with a velocity."""
+        return int(np.isfinite(self.vrad).sum())
+
+    def take(self, rows: np.ndarray | Sequence[int]) -> "RawSpectra":
         """The stars in ``rows``, in that order."""
         rows = np.asarray(rows)
         return replace(

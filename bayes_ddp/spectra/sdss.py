@@ -32,9 +32,10 @@ from bayes_ddp.spectra.loggrid import STEP, LogGrid, believed, first_pixel, numb
 from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.raw import RawSpectra
+from bayes_ddp.spectra.survey import Survey, count_one
 from bayes_ddp.tables.repeats import told_apart
 
-__all__ = ["is_sdss", "read_sdss"]
+__all__ = ["SDSS", "is_sdss", "read_sdss"]
 
 GRID = LogGrid(first=35_500, cut=37_782, last=40_200)  # 3548, 6000 and 10471 Å
 VRAD_FLOOR = 5.0
@@ -48,8 +49,20 @@ _NO_OBJECT = (1 << 0) | (1 << 7) | (1 << 9)
 _PIXELS = ("FLUX", "LOGLAM", "IVAR", "AND_MASK", "WDISP")
 _IDENTIFIERS = ("PLATE", "MJD", "FIBERID")
 _NEEDED = (*_IDENTIFIERS, "CLASS", "Z", "Z_ERR")
-_KEPT = (*_NEEDED, "SUBCLASS", "ZWARNING", "ELODIE_Z", "ELODIE_Z_ERR", "PLUG_RA", "PLUG_DEC",
-         "RA", "DEC", "SPECOBJID", "THING_ID", "SN_MEDIAN_ALL")  # fmt: skip
+_KEPT = (
+    *_NEEDED,
+    "SUBCLASS",
+    "ZWARNING",
+    "ELODIE_Z",
+    "ELODIE_Z_ERR",
+    "PLUG_RA",
+    "PLUG_DEC",
+    "RA",
+    "DEC",
+    "SPECOBJID",
+    "THING_ID",
+    "SN_MEDIAN_ALL",
+)
 
 
 def read_sdss(
@@ -92,10 +105,8 @@ def is_sdss(file: FitsFile) -> bool:
     """Whether a file has the marks of this format."""
     if len(file.names) < 3:
         return False
-    try:
-        return {"LOGLAM", "WDISP"} <= {name.upper() for name in file.table(1)}
-    except BadFileError:
-        return False
+    names, _ = file.columns(1)
+    return {"LOGLAM", "WDISP"} <= {name.upper() for name in names}
 
 
 @dataclass(frozen=True)
@@ -184,3 +195,13 @@ def _columns(spectra: Sequence[Path], rows: list[dict[str, Any]]) -> dict[str, n
 
 def _texts(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     return np.array([str(row.get(name, "")).strip() for row in rows])
+
+
+SDSS = Survey(
+    name="sdss",
+    title="SDSS",
+    read=read_sdss,
+    recognise=is_sdss,
+    count=count_one,
+    lsf_sd=0.05,  # from the arc lines
+)

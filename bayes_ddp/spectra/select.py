@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.raw import RawSpectra
 
-__all__ = ["arm_snr", "at_rest", "between", "red_snr", "select"]
+__all__ = ["Counts", "arm_snr", "at_rest", "between", "check_selected", "red_snr", "select"]
 
 AT_REST_ERROR = 30.0
 """km/s, velocity error of a target whose velocity is not believable."""
@@ -40,10 +41,19 @@ def red_snr(raw: RawSpectra) -> np.ndarray:
     return np.where(np.isfinite(survey), survey, own)
 
 
+class Counts(NamedTuple):
+    """Spectra read, those with an asked target, those kept; largest S/N (NaN where unknown)."""
+
+    read: int
+    matched: int
+    kept: int
+    best: float
+
+
 def select(
     raw: RawSpectra, *, targetid: Sequence[int] = (), minsn: float | None = None
-) -> RawSpectra:
-    """The spectra that a run asks for, in their order.
+) -> tuple[RawSpectra, Counts]:
+    """The spectra that a run asks for, in their order, and how many there were.
 
     Parameters
     ----------
@@ -54,32 +64,49 @@ def select(
     minsn
         Smallest ``red_snr``; a spectrum of unknown S/N is left out.
 
-    Raises ValueError, naming the option, where nothing is left.
+    Raises ValueError where the survey has no TARGETID.
     """
+    read = len(raw)
     if targetid:
         if "TARGETID" not in raw.columns:
             raise ValueError(
                 f"[input] targetid: spectra of {raw.survey} have no TARGETID. Leave it out."
             )
         chosen = np.isin(raw.columns["TARGETID"], np.asarray(targetid, np.int64))
-        if not chosen.any():
-            more = f" and {len(targetid) - 3} more" if len(targetid) > 3 else ""
-            raise ValueError(
-                f"[input] targetid: none of {list(targetid[:3])}{more} is among the {len(raw)} "
-                "spectra of these files. Look for it with bayes-ddp info."
-            )
         raw = raw.take(np.flatnonzero(chosen))
-    if minsn is not None:
+    matched, best = len(raw), np.nan
+    if minsn is not None and matched:
         snr = red_snr(raw)
-        chosen = snr >= minsn  # False for NaN
-        if not chosen.any():
-            best = f"{np.nanmax(snr):.1f}" if np.isfinite(snr).any() else "unknown"
-            raise ValueError(
-                f"[input] minsn: no spectrum reaches S/N {minsn:g} per pixel in R; the best of "
-                f"{len(raw)} is {best}. Lower it."
-            )
-        raw = raw.take(np.flatnonzero(chosen))
-    return raw
+        best = float(np.nanmax(snr)) if np.isfinite(snr).any() else np.nan
+        raw = raw.take(np.flatnonzero(snr >= minsn))  # False for NaN
+    return raw, Counts(read, matched, len(raw), best)
+
+
+def check_selected(
+    counts: Sequence[Counts], *, targetid: Sequence[int] = (), minsn: float | None = None
+) -> None:
+    """Raise ValueError, naming the option, where a run asks for spectra that are not there.
+
+    counts : of all tasks of the run.
+    """
+    if any(count.kept for count in counts):
+        return
+    read, matched = (sum(count[i] for count in counts) for i in (0, 1))
+    if targetid and not matched:
+        more = f" and {len(targetid) - 3} more" if len(targetid) > 3 else ""
+        raise ValueError(
+            f"[input] targetid: none of {list(targetid[:3])}{more} is among the {read} "
+            "spectra of these files. Look for it with bayes-ddp info."
+        )
+    if minsn is not None and matched:
+        known = [count.best for count in counts if np.isfinite(count.best)]
+        best = f"{max(known):.1f}" if known else "unknown"
+        raise ValueError(
+            f"[input] minsn: no spectrum reaches S/N {minsn:g} per pixel in R; the best of "
+            f"{matched} is {best}. Lower it."
+        )
+    if not read:
+        raise ValueError("The input files hold no spectra, so that there is nothing to fit.")
 
 
 def at_rest(raw: RawSpectra) -> RawSpectra:

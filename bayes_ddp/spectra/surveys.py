@@ -1,14 +1,50 @@
-"""From survey files to normalised spectra: the border, one reader a survey, masks, LSF, prepare.
+"""The surveys whose spectra can be read, and which of them a file belongs to.
 
-``SURVEYS`` names the readers. Each is called with a list of spectrum files, an optional catalogue
-and optional redshift files, and gives a ``RawSpectra``; that of tables also needs a ``Layout``.
+``SURVEYS`` holds one record per survey. A file is tried against the records in their order, so
+that the formats with the strictest marks come first and tables of any origin last.
 """
 
-from bayes_ddp.spectra.desi.read import read_desi
-from bayes_ddp.spectra.lamost import read_lamost
-from bayes_ddp.spectra.sdss import read_sdss
-from bayes_ddp.spectra.table import read_tables
+import difflib
+from pathlib import Path
 
-__all__ = ["SURVEYS"]
+from bayes_ddp.files.compressed import suffix
+from bayes_ddp.files.fits import open_fits
+from bayes_ddp.files.paths import check_file
+from bayes_ddp.spectra.desi.survey import DESI
+from bayes_ddp.spectra.lamost import LAMOST
+from bayes_ddp.spectra.sdss import SDSS
+from bayes_ddp.spectra.survey import Survey
+from bayes_ddp.spectra.table import TABLE
 
-SURVEYS = {"desi": read_desi, "lamost": read_lamost, "sdss": read_sdss, "table": read_tables}
+__all__ = ["SURVEYS", "find_survey", "recognise"]
+
+SURVEYS: dict[str, Survey] = {survey.name: survey for survey in (DESI, LAMOST, SDSS, TABLE)}
+
+
+def find_survey(name: str) -> Survey:
+    """The record of one survey; ValueError with the nearest name for an unknown one."""
+    if name in SURVEYS:
+        return SURVEYS[name]
+    near = difflib.get_close_matches(str(name), SURVEYS, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise ValueError(f"{name!r} is not a survey.{hint} Surveys: {list(SURVEYS)}.")
+
+
+def recognise(path: Path) -> Survey:
+    """The survey whose format a file has.
+
+    Raises BadFileError for a file that cannot be read, ValueError for one of no known format.
+    """
+    ending = suffix(check_file(path))
+    for survey in SURVEYS.values():
+        if ending in survey.suffixes:
+            return survey
+    with open_fits(path) as file:
+        for survey in SURVEYS.values():
+            if survey.recognise(file):
+                return survey
+    raise ValueError(
+        f"{path} is a FITS file with the HDUs {[name for name in file.names if name]}, which is "
+        f"a spectrum file of none of the surveys {list(SURVEYS)}. Name the survey, or look at "
+        "the file with bayes-ddp info."
+    )

@@ -11,10 +11,20 @@ from astropy.io import fits
 from bayes_ddp.files import compressed, structure
 from bayes_ddp.files import fits as checked_fits
 from bayes_ddp.files.errors import BadFileError
-from bayes_ddp.files.fits import native, open_fits, read_image, read_table, safe_card
+from bayes_ddp.files.fits import native, open_fits, safe_card
 from bayes_ddp.files.paths import atomic_write, check_file
 from bayes_ddp.files.structure import verify_checksums
 from bayes_ddp.spectra.pixels import clean_pixels
+
+
+def read_image(path: Path, hdu: str) -> np.ndarray:
+    with open_fits(path) as file:
+        return file.image(hdu)
+
+
+def read_table(path: Path, hdu: str, columns: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    with open_fits(path) as file:
+        return file.table(hdu, columns)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,52 +13,8 @@ from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.masks import LIGHT_SPEED, redshift_velocity
 from bayes_ddp.spectra.sdss import read_sdss
 
-FIRST, PIXELS = 35_563, 4500  # 3603 Å, as a BOSS file begins
+FIRST, PIXELS = 35_563, 4500  # of the fixture spec
 Spec = Callable[..., Path]
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> Spec:
-    """Writes spec-PLATE-MJD-FIBER.fits: (fibre, arrays of HDU 1 or values of HDU 2 to change)."""
-
-    def write(fibre: int = 1, first: int = FIRST, **changed: Any) -> Path:
-        rng = np.random.default_rng(fibre)
-        pixels: dict[str, Any] = {
-            "flux": rng.normal(50, 1, PIXELS).astype("f4"),
-            "loglam": (1e-4 * (first + np.arange(PIXELS))).astype("f4"),
-            "ivar": np.ones(PIXELS, "f4"),
-            "and_mask": np.zeros(PIXELS, "i4"),
-            "or_mask": np.full(PIXELS, 1 << 19, "i4"),
-            "wdisp": np.linspace(1.3, 0.9, PIXELS).astype("f4"),
-            "sky": np.zeros(PIXELS, "f4"),
-            "model": np.full(PIXELS, 50, "f4"),
-        }
-        row: dict[str, Any] = {
-            "PLATE": 3586, "MJD": 55181, "FIBERID": fibre, "CLASS": "STAR", "SUBCLASS": "F5",
-            "Z": -2e-4, "Z_ERR": 1e-5, "ZWARNING": 0, "ELODIE_Z": 3e-4, "ELODIE_Z_ERR": 4e-6,
-            "PLUG_RA": 10.5, "PLUG_DEC": -1.25, "THING_ID": 12345, "SN_MEDIAN_ALL": 31.0,
-        }  # fmt: skip
-        for name, value in changed.items():
-            (pixels if name in pixels else row)[name] = value
-        form = {"f": "E", "i": "J"}
-        one = [fits.Column(n, form[v.dtype.kind], array=v) for n, v in pixels.items()]
-        kinds = {int: "K", float: "D"}
-        two = [
-            fits.Column(n, kinds.get(type(v), "12A"), array=[v])
-            for n, v in row.items()
-            if v is not None
-        ]
-        path = tmp_path / f"spec-3586-55181-{fibre:04d}.fits"
-        fits.HDUList(
-            [
-                fits.PrimaryHDU(),
-                fits.BinTableHDU.from_columns(one, name="COADD"),
-                fits.BinTableHDU.from_columns(two, name="SPALL"),
-            ]
-        ).writeto(path, checksum=True)
-        return path
-
-    return write
 
 
 def test_pixels_stand_where_loglam_puts_them(spec: Spec) -> None:
@@ -84,8 +39,9 @@ def test_lsf_width_is_wdisp_in_angstrom(spec: Spec) -> None:
     """wdisp is a Gaussian sigma in pixels of 1e-4 dex: 69 km/s each."""
     arm = read_sdss([spec()]).arms[0]
     at = np.argmin(np.abs(arm.wave - 5000))
-    wdisp = np.interp(np.log10(5000) / 1e-4, FIRST + np.arange(PIXELS),
-                      np.linspace(1.3, 0.9, PIXELS))  # fmt: skip
+    wdisp = np.interp(
+        np.log10(5000) / 1e-4, FIRST + np.arange(PIXELS), np.linspace(1.3, 0.9, PIXELS)
+    )
     per_pixel = LIGHT_SPEED * 1e-4 * np.log(10)
     velocity = 2 * np.sqrt(2 * np.log(2)) * wdisp * per_pixel
     np.testing.assert_allclose(arm.fwhm[0, at], 5000 * velocity / LIGHT_SPEED, rtol=1e-3)

@@ -12,8 +12,9 @@ from astropy.table import Table
 from bayes_ddp.commands.info import describe
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.flags import WARN
+from bayes_ddp.spectra.arrays import air_to_vacuum
 from bayes_ddp.spectra.raw import RawSpectra
-from bayes_ddp.spectra.table import Layout, air_to_vacuum, read_tables
+from bayes_ddp.spectra.table import Layout, read_tables
 
 WAVE = np.arange(4000.0, 5000.0, 1.0)
 RNG = np.random.default_rng(5)
@@ -70,8 +71,14 @@ def test_unit_of_the_flux_does_not_matter(tmp_path: Path, unit: float) -> None:
 def test_many_stars_share_one_list_of_wavelengths(tmp_path: Path) -> None:
     path = tmp_path / "all.npz"
     flux = np.stack([FLUX, 2 * FLUX, 3 * FLUX])
-    np.savez(path, wave=WAVE.astype(">f4"), flux=flux, r=np.array([1000.0]),
-             id=np.array([7, 8, 9]), v=np.array([1.0, np.nan, 9999.0]))  # fmt: skip
+    np.savez(
+        path,
+        wave=WAVE.astype(">f4"),
+        flux=flux,
+        r=np.array([1000.0]),
+        id=np.array([7, 8, 9]),
+        v=np.array([1.0, np.nan, 9999.0]),
+    )
     raw = read(path, error=None, ivar="flux", fwhm=None, resolution=1800, name="id", vrad="v")
     assert raw.identifiers() == ["7", "8", "9"] and raw.columns["ID"].tolist() == [7, 8, 9]
     np.testing.assert_allclose(raw.arms[0].fwhm[1], WAVE / 1800)
@@ -107,8 +114,9 @@ def test_gaps_end_an_arm(tmp_path: Path) -> None:
     keep = (WAVE < 4300) | (WAVE > 4400)
     raw = read(write(tmp_path, "npz", Wave=WAVE[keep], flux=FLUX[keep], error=ERROR[keep]))
     assert [(a.name, a.wave[0], a.wave[-1]) for a in raw.arms] == [
-        ("A1", 4000, 4299), ("A2", 4401, 4999),
-    ]  # fmt: skip
+        ("A1", 4000, 4299),
+        ("A2", 4401, 4999),
+    ]
 
 
 def test_pixels_without_error_or_flux_are_masked(tmp_path: Path) -> None:
@@ -131,8 +139,9 @@ def test_without_errors_flux_below_zero_is_masked_and_the_star_says_so(tmp_path:
 
 
 def test_real_miles_library_is_read(data: Path) -> None:
-    raw = read(data / "miles" / "spectra.npz", wave="wave_air", error=None, air=True,
-               name="miles_id")  # fmt: skip
+    raw = read(
+        data / "miles" / "spectra.npz", wave="wave_air", error=None, air=True, name="miles_id"
+    )
     assert len(raw) == 491 and len(raw.arms) == 1
     assert (raw.arms[0].flux[raw.arms[0].ivar > 0] > 0).all()
     assert 1 - (raw.arms[0].ivar > 0).mean() < 1e-3
@@ -154,9 +163,9 @@ def test_unsorted_or_doubled_wavelengths_are_named(
     ("changed", "message"),
     [
         ({"flux": "flx"}, r"no column, array or metadata 'flx'. Did you mean 'flux'"),
-        ({"vrad": "error"}, r"'error' has 1000 values for 1 stars"),
+        ({"vrad": "error"}, r"one.npz: 'vrad' has 1000 values for 1 stars"),
         ({"vrad": "star"}, r"'star' holds no numbers"),
-        ({"fwhm": "rv"}, r"'rv' is not a positive number in every pixel"),
+        ({"fwhm": "rv"}, r"one.npz: 'fwhm' is not a positive number in every pixel"),
     ],
 )
 def test_what_the_run_file_names_has_to_be_there(

@@ -58,7 +58,7 @@ def read_redrock(paths: Sequence[Path]) -> Table:
     for path in paths:
         with open_fits(path) as file:
             table = file.table("REDSHIFTS", _REDROCK)
-            _require(path, "REDSHIFTS", table, ("TARGETID", "Z", "SPECTYPE"))
+            _require(path, "REDSHIFTS", table, names=("TARGETID", "Z", "SPECTYPE"))
             group = coadd_group(file)
         count = len(table["TARGETID"])
         parts.append(
@@ -95,19 +95,19 @@ def read_rvs(path: Path, targets: np.ndarray) -> tuple[Table, Table, Table]:
     with open_fits(path) as file:
         hdu = "RVTAB" if "RVTAB" in file else min(1, len(file.names) - 1)
         every = file.table(hdu, ("TARGETID",))
-        _require(path, hdu, every, ("TARGETID",))
+        _require(path, hdu, every, names=("TARGETID",))
         identifier = every["TARGETID"].astype(np.int64)
         extensions = _row_matched(file, identifier) if hdu == "RVTAB" else ()
         rows = np.flatnonzero(np.isin(identifier, targets))
-        table = _columns(file, hdu, (*GROUP, *_RVS), rows)
-        _require(path, hdu, table, ("VRAD", "VRAD_ERR"))
+        table = _columns(file, hdu, (*GROUP, *_RVS), rows=rows)
+        _require(path, hdu, table, names=("VRAD", "VRAD_ERR"))
         fibermap, gaia = {}, {}
         if "FIBERMAP" in extensions:
             names = (n for row in FIBERMAP if not row.own for n in row.sources or (row.name,))
-            fibermap = _columns(file, "FIBERMAP", ("REF_ID", "REF_CAT", *names), rows)
+            fibermap = _columns(file, "FIBERMAP", ("REF_ID", "REF_CAT", *names), rows=rows)
             fibermap["TARGETID"] = identifier[rows]
         if "GAIA" in extensions:
-            gaia = _columns(file, "GAIA", ("SOURCE_ID", *GAIA), rows)
+            gaia = _columns(file, "GAIA", ("SOURCE_ID", *GAIA), rows=rows)
     count = len(rows)
     table["TARGETID"] = identifier[rows]
     table["RR_SPECTYPE"] = table.get("RR_SPECTYPE", np.full(count, "")).astype("<U20")
@@ -115,7 +115,7 @@ def read_rvs(path: Path, targets: np.ndarray) -> tuple[Table, Table, Table]:
     return table, fibermap, gaia
 
 
-def _columns(file: FitsFile, hdu: str | int, names: tuple[str, ...], rows: np.ndarray) -> Table:
+def _columns(file: FitsFile, hdu: str | int, names: tuple[str, ...], *, rows: np.ndarray) -> Table:
     return {name: values[rows] for name, values in file.table(hdu, names).items()}
 
 
@@ -140,7 +140,7 @@ def _row_matched(file: FitsFile, identifier: np.ndarray) -> tuple[str, ...]:
     return present
 
 
-def _require(path: Path, hdu: str | int, table: Table, names: tuple[str, ...]) -> None:
+def _require(path: Path, hdu: str | int, table: Table, *, names: tuple[str, ...]) -> None:
     missing = [name for name in names if name not in table]
     if missing:
         raise BadFileError(

@@ -62,6 +62,9 @@ FIBERMAP = (
 )
 """Columns of FIBERMAP; TARGETID, TILEID, OBJTYPE, REF_ID and REF_CAT have rules of their own."""
 
+MISSING = {row.name: row.default for row in FIBERMAP}
+"""What stands in each of these columns where a file does not have it."""
+
 GAIA = ("PARALLAX", "PARALLAX_ERROR", "PMRA", "PMRA_ERROR", "PMDEC", "PMDEC_ERROR")
 """Columns of the extension GAIA besides SOURCE_ID."""
 
@@ -87,7 +90,7 @@ def given(fibermap: Table) -> Table:
     return _sensible(found) | source
 
 
-def filled(ours: Table, fibermap: Table, gaia: Table, found: np.ndarray) -> Table:
+def filled(ours: Table, fibermap: Table, gaia: Table, *, found: np.ndarray) -> Table:
     """What a catalogue adds to the columns of our targets.
 
     Parameters
@@ -150,9 +153,8 @@ def _sensible(columns: Table) -> Table:
 
 def align(parts: list[Table]) -> list[Table]:
     """The same tables, each with every column that any of them has, in one order."""
-    default = {row.name: row.default for row in FIBERMAP}
     names = list(dict.fromkeys(name for part in parts for name in part))
     return [
-        {n: part[n] if n in part else np.full(len(part["TARGETID"]), default[n]) for n in names}
+        {n: part[n] if n in part else np.full(len(part["TARGETID"]), MISSING[n]) for n in names}
         for part in parts
     ]

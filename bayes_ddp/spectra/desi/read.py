@@ -118,14 +118,14 @@ def _read_file(path: Path, matrices: bool) -> RawSpectra:
         vrad=unknown,
         vrad_err=unknown,
         ebv=columns["EBV"],
-        warn=_warnings(blocks, list(arms.values()), columns, fibermap),
+        warn=_warnings(blocks, list(arms.values()), columns, fibermap=fibermap),
         key=("SPECID",),
         columns=columns,
     )
 
 
 def _warnings(
-    blocks: list[RawArm], arms: list["_Arm"], columns: dict, fibermap: dict
+    blocks: list[RawArm], arms: list["_Arm"], columns: dict, *, fibermap: dict
 ) -> np.ndarray:
     """[star] int64, what the pixels and the fibre say."""
     usable = np.stack([np.any(arm.ivar > 0, axis=1) for arm in blocks])

@@ -79,7 +79,7 @@ def find_velocities(columns: Table, catalog: Path | None, redshifts: Sequence[Pa
         same = match.exact & (columns.get("EXPID", np.full(count, -1)) < 0)
         more |= _of_row(table, hit, at, same=same)
         fibermap, gaia = ({n: v[at] for n, v in part.items()} for part in (fibermap, gaia))
-        more |= filled(columns, fibermap, gaia, hit)
+        more |= filled(columns, fibermap, gaia, found=hit)
         found, doubled = found | hit, doubled | match.doubled
     believable = np.isfinite(error) & (np.abs(vrad) <= MAX_VRAD)  # False for NaN
     warn = np.where(found, 0, int(WARN.NO_CATALOG_ROW))

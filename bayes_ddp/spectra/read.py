@@ -1,0 +1,106 @@
+"""Spectra of any survey out of files: the reader is chosen by the format of the first file."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bayes_ddp.files.paths import expand
+from bayes_ddp.spectra.raw import RawSpectra
+from bayes_ddp.spectra.survey import Survey
+from bayes_ddp.spectra.surveys import SURVEYS, find_survey, recognise
+from bayes_ddp.spectra.table import Layout, layout_of
+
+__all__ = ["expand_files", "read", "survey_of"]
+
+PathLike = str | os.PathLike[str]
+
+
+def read(
+    path: PathLike | Sequence[PathLike],
+    *,
+    catalog: PathLike | None = None,
+    redshifts: PathLike | Sequence[PathLike] = (),
+    survey: str | None = None,
+    layout: Layout | Mapping[str, Any] | None = None,
+) -> RawSpectra:
+    """All spectra of some files of one survey, in the order of the files.
+
+    Parameters
+    ----------
+    path
+        One file or several; a name with * or ? stands for all files that match, sorted.
+    catalog
+        DESI: FITS table with VRAD. LAMOST: CSV table of file names and OBSID. None for others.
+    redshifts
+        DESI: redrock files, one or several, with patterns as in ``path``. None for others.
+    survey
+        Key of ``SURVEYS``. By default the survey whose format the first file has; with a
+        ``layout``, 'table'.
+    layout
+        What the arrays of a table are called, as a ``Layout`` or a dict of its fields, such as
+        ``{"air": False, "fwhm": 2.5, "error": "sigma"}``. Needed for npz and ECSV files and for
+        FITS tables that are in no survey's format.
+
+    Raises ValueError for options that do not fit the survey and for unknown formats, BadFileError
+    for files that cannot be read.
+    """
+    files = expand_files(path)
+    if survey is not None:
+        chosen = find_survey(survey)
+    elif layout is not None:
+        chosen = next(one for one in SURVEYS.values() if one.needs_layout)
+    else:
+        chosen = recognise(files[0])
+    return chosen.read(
+        files,
+        catalog=None if catalog is None else Path(catalog),
+        redshifts=expand_files(redshifts) if redshifts else [],
+        **_layout_option(chosen, layout, files[0]),
+    )
+
+
+def survey_of(path: PathLike | Sequence[PathLike]) -> Survey:
+    """The survey whose format the first of some files has; names and patterns as in ``read``."""
+    return recognise(expand_files(path)[0])
+
+
+def expand_files(path: PathLike | Sequence[PathLike]) -> list[Path]:
+    """The files that names and patterns with * or ? stand for, each pattern's files sorted.
+
+    Raises ValueError for a pattern that no file matches, and where no name is given.
+    """
+    names = [path] if isinstance(path, str | os.PathLike) else list(path)
+    if not names:
+        raise ValueError("No file was given. Name at least one spectrum file.")
+    files: list[Path] = []
+    for name in names:
+        found = expand(name)
+        if not found:
+            raise ValueError(
+                f"No file matches {os.fspath(name)!r} (current folder: {Path.cwd()}). Check the "
+                "pattern."
+            )
+        files.extend(map(Path, found))
+    return files
+
+
+def _layout_option(
+    survey: Survey, layout: Layout | Mapping[str, Any] | None, first: Path
+) -> dict[str, Layout]:
+    """The reader's option ``layout``, where the survey needs it.
+
+    Raises ValueError where it is missing, or is given for a survey that has its own format.
+    """
+    if survey.needs_layout and layout is None:
+        raise ValueError(
+            f"{first} is in the format of no survey, so the names of its arrays have to be given: "
+            "pass layout={'air': False, 'wave': ..., 'flux': ..., 'ivar': ..., 'fwhm': ...} "
+            "(bayes-ddp info lists its arrays)."
+        )
+    if not survey.needs_layout and layout is not None:
+        raise ValueError(
+            f"layout describes tables, and survey = '{survey.name}' has a format of its own. "
+            "Leave one of the two out."
+        )
+    return {} if layout is None else {"layout": layout_of(layout)}
