@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
-from astropy.table import Column as TableColumn
 from astropy.table import Table
 
-from bayes_ddp.catalog.columns import COLUMNS, Column
+from bayes_ddp.catalog.columns import COLUMNS, table_column
 from bayes_ddp.catalog.flags import (
     NOT_FITTED,
     OUT_OF_RANGE,
@@ -23,9 +22,9 @@ from bayes_ddp.catalog.flags import (
 from bayes_ddp.emulator.limits import ModelLimits
 from bayes_ddp.files.fits import safe_card
 from bayes_ddp.flags import FATAL, WARN
-from bayes_ddp.inference.posterior import Posterior
+from bayes_ddp.inference.parts import Part
 from bayes_ddp.labels import label
-from bayes_ddp.spectra.raw import RawSpectra
+from bayes_ddp.tables.columns import Column
 
 __all__ = ["make_catalogue", "pack_covariance", "unpack_covariance"]
 
@@ -58,62 +57,40 @@ def unpack_covariance(packed: np.ndarray, number: int) -> np.ndarray:
     return full
 
 
-def make_catalogue(
-    raw: RawSpectra,
-    posterior: Posterior,
-    snr: Mapping[str, np.ndarray],
-    warn: np.ndarray,
-    *,
-    model: ModelLimits | None = None,
-    fatal: WARN = FATAL,
-) -> Table:
-    """The catalogue: identifiers as the reader gave them, labels, fit, warnings; a row per star.
+def make_catalogue(part: Part, *, limits: ModelLimits | None = None, fatal: WARN = FATAL) -> Table:
+    """The catalogue of one part: identifiers as the reader gave them, labels, fit, warnings.
 
     Parameters
     ----------
-    raw, posterior
-        The same stars in the same order; a star that was not fitted is NaN in ``posterior``.
-    snr : arm -> [star]
-        Median signal-to-noise ratio per pixel.
-    warn : [star] int64
-        Joined with ``posterior.warn``. A star with a bit of ``fatal`` or with ``LABEL_EDGE`` has
-        NaN in every label column.
-    model
-        What the model knows of each label; None where that is not known.
+    part
+        Stars that were not fitted are NaN in its posterior. A star with a bit of ``fatal`` or with
+        ``LABEL_EDGE`` has NaN in every label column.
+    limits
+        Trained range and error of each label of the emulator; None where these are not known.
     fatal
         ``FATAL``, without NOT_STAR where the run asked for targets of any type.
-
-    Raises ValueError where the stars or the arms do not match.
     """
-    arms = [arm.name for arm in raw.arms]
-    if not len(raw) == len(posterior) == len(warn) or set(arms) != set(snr):
-        raise ValueError(
-            f"A catalogue needs one posterior, warning and S/N per spectrum and arm: {len(raw)} "
-            f"spectra, {len(posterior)} posteriors, {len(warn)} warnings, arms {arms}, "
-            f"S/N of {sorted(snr)}. Pass results of the same chunk."
-        )
-    warn = np.asarray(warn, np.int64) | posterior.warn
+    posterior = part.posterior
+    warn = np.asarray(posterior.warn, np.int64)
     untrusted = (warn & int(fatal | WARN.LABEL_EDGE)) != 0
-    values = _values(raw, posterior, snr, untrusted, model) | {"WARN": warn}
+    values = _values(part, untrusted, limits) | {"WARN": warn}
     table = Table(
         meta={f"LABEL{i:02d}": label(n).column for i, n in enumerate(posterior.names, 1)}
     )
-    ours = list(_expand(posterior.names, arms, values))
-    for column, given in _inputs(raw, {column.name for column, _ in ours}):
-        table[column.name] = _filled(column, given)
+    ours = list(_expand(posterior.names, posterior.arms, values))
+    for column, given in _inputs(part.columns, {column.name for column, _ in ours}):
+        table[column.name] = table_column(column, given)
     for column, content in ours:
-        table[column.name] = _filled(column, content.astype(column.dtype))
+        table[column.name] = table_column(column, content.astype(column.dtype))
     return table
 
 
-def _values(
-    raw: RawSpectra,
-    posterior: Posterior,
-    snr: Mapping[str, np.ndarray],
-    untrusted: np.ndarray,
-    model: ModelLimits | None,
-) -> dict[str, np.ndarray]:
-    """Name of a row of ``COLUMNS`` -> [star ...], [star label] or [star arm]."""
+def _values(part: Part, untrusted: np.ndarray, model: ModelLimits | None) -> dict[str, np.ndarray]:
+    """Name of a row of ``COLUMNS`` -> [star ...], [star label] or [star arm].
+
+    untrusted : [star] bool, stars that have no labels.
+    """
+    posterior = part.posterior
     p16, p50, p84, p95 = posterior.summary()
     error, outside = np.full(posterior.mean.shape, np.nan), np.zeros(posterior.mean.shape, bool)
     if model is not None:
@@ -131,59 +108,59 @@ def _values(
         "{label}_INFO": information,
         "{label}_UL95": p95,
         "{label}_FLAG": flag,
+        "LABEL_MEAN": posterior.mean,
         "LABEL_COV": pack_covariance(posterior.covariance),
+        "LABEL_MODE": posterior.mode,
+        "PRIOR_MEAN": posterior.prior_mean,
+        "PRIOR_COV": pack_covariance(posterior.prior_covariance),
         "CHI2": posterior.chi2,
         "NPIX": pixels,
         "CHI2_RED": np.where(pixels > 0, posterior.chi2 / np.maximum(pixels, 1), np.nan),
-        "SNR_{arm}": np.stack([snr[arm.name] for arm in raw.arms], axis=1),
-        "VRAD_IN": raw.vrad,
-        "VRAD_FIT": raw.vrad + posterior.velocity[:, 0],
+        "SNR_{arm}": part.snr,
+        "VRAD_IN": part.vrad,
+        "VRAD_FIT": part.vrad + posterior.velocity[:, 0],
         "VRAD_ERR": posterior.velocity[:, 1],
         "LSF_{arm}": posterior.lsf,
     }
-    told = posterior.diagnostics
-    if "rhat" in told and "ess" in told:  # fmax, fmin: NaN only where all are NaN
-        values["RHAT_MAX"] = _worst(told["rhat"], np.fmax)
-        values["ESS_MIN"] = _worst(told["ess"], np.fmin)
-    if "khat" in told:
-        values["PARETO_K"] = told["khat"]
-    if "divergences" in told:
-        values["DIVERGENCES"] = told["divergences"]
+    diagnostics = posterior.diagnostics
+    if "rhat" in diagnostics and "ess" in diagnostics:  # fmax, fmin: NaN only where all are NaN
+        values["RHAT_MAX"] = _worst(diagnostics["rhat"], np.fmax)
+        values["ESS_MIN"] = _worst(diagnostics["ess"], np.fmin)
+    if "khat" in diagnostics:
+        values["PARETO_K"] = diagnostics["khat"]
+    if "divergences" in diagnostics:
+        values["DIVERGENCES"] = diagnostics["divergences"]
     return values
 
 
 def _worst(values: np.ndarray, extreme: np.ufunc) -> np.ndarray:
-    """[star] of [star label] or of [star], which a sampler gives that has one number a star."""
+    """[star] of [star label] or of [star], which a sampler with one number per star gives."""
     return values if values.ndim == 1 else extreme.reduce(values, axis=1)
 
 
 def _expand(
-    names: tuple[str, ...], arms: list[str], values: dict[str, np.ndarray]
+    names: tuple[str, ...], arms: tuple[str, ...], values: dict[str, np.ndarray]
 ) -> Iterator[tuple[Column, np.ndarray]]:
     """Rows of ``COLUMNS`` with their values, label by label."""
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         scopes = ("label",) if name in _NO_FLAG else ("label", "limit")
         for row in COLUMNS:
             if row.scope in scopes:
-                yield row.named(name), values[row.name][:, place]
+                yield row.named(name), values[row.name][:, index]
     for row in COLUMNS:
         if row.scope == "arm":
-            for place, arm in enumerate(arms):
-                yield row.named(arm), values[row.name][:, place]
-        elif row.scope in ("star", "sampled") and row.name in values:
+            for index, arm in enumerate(arms):
+                yield row.named(arm), values[row.name][:, index]
+        elif row.scope in ("", "sampled") and row.name in values:
             yield row, values[row.name]
 
 
-def _inputs(raw: RawSpectra, taken: set[str]) -> Iterator[tuple[Column, np.ndarray]]:
+def _inputs(
+    columns: Mapping[str, np.ndarray], taken: set[str]
+) -> Iterator[tuple[Column, np.ndarray]]:
     """The reader's columns as they are, but for a name of ours, which gets ``_IN`` behind it."""
     known = {row.name: row for row in COLUMNS if row.scope == "input"}
-    for name, content in raw.columns.items():
-        plain = Column(name, "", "", "", f"{safe_card(name)[:24]} of the input, as it was given")
-        row = known.get(name, plain)
+    for name, content in columns.items():
+        text = f"{safe_card(name)[:24]} of the input, as it was given"
+        row = known.get(name, Column(name, "", content.dtype.str[1:], description=text))
         yield (replace(row, name=f"{name}_IN") if name.upper() in taken else row), content
-
-
-def _filled(row: Column, content: np.ndarray) -> TableColumn:
-    return TableColumn(
-        content, unit=row.unit or None, description=row.description, meta={"ucd": row.ucd}
-    )

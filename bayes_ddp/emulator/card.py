@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bayes_ddp.emulator.features import Features
-from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
+from bayes_ddp.emulator.network import BasisNetwork, Card, PixelNetwork
 from bayes_ddp.files.checksums import check_sha256, sha256_of
 from bayes_ddp.files.paths import write_atomic
 from bayes_ddp.files.toml import to_toml
@@ -52,18 +52,22 @@ def load_emulator(name_or_path: str | Path) -> BasisNetwork | PixelNetwork:
         tuple(table["names"]), tuple(map(float, table["low"])), tuple(map(float, table["high"]))
     )
     wave, fwhm = arrays["wave"], float(card["wave"]["fwhm"])
+    given: dict[str, Any] = {
+        "wave": wave,
+        "fwhm": fwhm,
+        "error": arrays["error"],
+        "card": Card(folder, card),
+    }
     match card["kind"]:
         case "BasisNetwork":
             features = Features(
                 space, arrays["mix"], arrays["scale"], arrays["bias"], arrays["centre"]
             )
-            return BasisNetwork(
-                features, arrays["weight"], arrays["mean"], arrays["basis"], arrays["error"],
-                wave, fwhm,
-            )  # fmt: skip
+            basis: dict[str, Any] = {key: arrays[key] for key in ("weight", "mean", "basis")}
+            return BasisNetwork(features=features, **basis, **given)
         case "PixelNetwork":
-            parts = {key: arrays[key] for key in _PIXEL_PARTS}
-            return PixelNetwork(space=space, wave=wave, fwhm=fwhm, **parts)  # type: ignore[arg-type]
+            parts: dict[str, Any] = {key: arrays[key] for key in _PIXEL_PARTS if key != "error"}
+            return PixelNetwork(space=space, **parts, **given)
     raise ValueError(
         f"{folder / 'card.toml'}: kind '{card['kind']}' is unknown. Kinds: BasisNetwork, "
         "PixelNetwork."

@@ -4,14 +4,32 @@ A posterior under a prior wider than this density would trust the emulator where
 nothing, so the same numbers make the default prior.
 """
 
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from bayes_ddp.labels import LABELS, LabelSpace
 
-__all__ = ["density_table", "trained_space"]
+__all__ = ["density_table", "trained_space", "usual_vmic"]
 
 _LOW = (4000, 0.5, 0.5, -3, -1, -0.6, -0.45, -0.45, -0.5, -0.45, -0.4, -0.37, -0.3, -0.6, -0.2)
 _HIGH = (8000, 5.2, 3.2, 0.5, 2.5, 1.5, 0.8, 0.8, 0.5, 0.8, 0.75, 0.65, 0.3, 0.4, 0.2)
+
+_ALPHA_SHARE = {"o_fe": 1.0, "mg_fe": 1.0, "si_fe": 1.0, "ca_fe": 1.0, "ti_fe": 0.8}
+_HALF_WIDTH = {
+    "c_fe": 0.6,
+    "n_fe": 0.6,
+    "o_fe": 0.3,
+    "mg_fe": 0.3,
+    "al_fe": 0.5,
+    "si_fe": 0.3,
+    "ca_fe": 0.25,
+    "ti_fe": 0.25,
+    "cr_fe": 0.3,
+    "mn_fe": 0.4,
+    "ni_fe": 0.2,
+}
 
 
 def trained_space() -> LabelSpace:
@@ -25,12 +43,12 @@ def density_table() -> dict[str, Any]:
 
     Teff, logg and [Fe/H] are uniform in a box, less what lies below ``lowest_logg`` (knots
     against ``lowest_logg_teff``) and inside the ``cuts`` [teff low, teff high, logg low, logg
-    high]. vmic is uniform within ``vmic_half_width`` of clip(a + b logg + c max(teff - teff0, 0))
-    and clipped to its own range. A star shares one shift of its alpha trend, uniform within
-    ``alpha_half_width``; each [X/Fe] is uniform within its half width about
-    ``alpha_share`` times that trend plus its offset. Below ``carbon_feh`` the fraction
-    ``carbon_fraction`` of stars has C and N from ranges of their own. In giants
-    (logg < ``nitrogen_giant_logg``) N is raised by a uniform 0 to ``nitrogen_giant_boost``.
+    high]. vmic is uniform within ``vmic_half_width`` of ``usual_vmic`` and clipped to its own
+    range. A star shares one shift of its alpha trend, uniform within ``alpha_half_width``; each
+    [X/Fe] is uniform within its half width about ``alpha_share`` times that trend plus its
+    offset. Below ``carbon_feh`` the fraction ``carbon_fraction`` of stars has C and N from ranges
+    of their own. In giants (logg < ``nitrogen_giant_logg``) N is raised by a uniform 0 to
+    ``nitrogen_giant_boost``.
     """
     return {
         "kind": "synthetic-grid",
@@ -47,13 +65,8 @@ def density_table() -> dict[str, Any]:
         "alpha_feh": [-1.0, 0.0],
         "alpha": [0.35, 0.0],
         "alpha_half_width": 0.15,
-        "alpha_share": {
-            "o_fe": 1.0, "mg_fe": 1.0, "si_fe": 1.0, "ca_fe": 1.0, "ti_fe": 0.8,
-        },
-        "half_width": {
-            "c_fe": 0.6, "n_fe": 0.6, "o_fe": 0.3, "mg_fe": 0.3, "al_fe": 0.5, "si_fe": 0.3,
-            "ca_fe": 0.25, "ti_fe": 0.25, "cr_fe": 0.3, "mn_fe": 0.4, "ni_fe": 0.2,
-        },
+        "alpha_share": dict(_ALPHA_SHARE),
+        "half_width": dict(_HALF_WIDTH),
         "offset": {"mn_fe": -0.2},
         "offset_below_feh": -1.0,
         "nitrogen_giant_logg": 3.0,
@@ -62,4 +75,23 @@ def density_table() -> dict[str, Any]:
         "carbon_feh": -1.0,
         "carbon_c_fe": [-1.0, 2.5],
         "carbon_n_fe": [-0.5, 1.5],
-    }  # fmt: skip
+    }
+
+
+def usual_vmic(teff: Any, logg: Any, table: Mapping[str, Any], *, xp: Any = np) -> Any:
+    """Microturbulence, km/s, that stars of this Teff and log g usually have.
+
+    vmic = clip(a + b logg + c max(teff - teff0, 0), low, high), with a, b, c, teff0 and the range
+    from the keys ``vmic_usual`` and ``vmic_usual_range``.
+
+    teff, logg : K, dex; scalars or arrays of one shape.
+    table : the table ``[density]`` of a card, or ``density_table()``.
+    xp : ``numpy``, or ``jax.numpy`` inside ``jit``.
+
+    >>> round(float(usual_vmic(5772.0, 4.438, density_table())), 3)
+    1.117
+    """
+    constant, by_logg, by_teff, hot_from = table["vmic_usual"]
+    hot = xp.maximum(teff - hot_from, 0.0)
+    usual = constant + by_logg * logg + by_teff * hot
+    return xp.clip(usual, *table["vmic_usual_range"])

@@ -30,7 +30,7 @@ _STEP = 0.01  # of a label's range
 
 
 def label_shifts(
-    network: "BasisNetwork", known: "TrainingSet", residual: np.ndarray, error: np.ndarray
+    network: "BasisNetwork", known: "TrainingSet", residual: np.ndarray, *, error: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels of the stars looked at, and how far the network's error moves each of them.
 
@@ -48,7 +48,7 @@ def label_shifts(
     count = min(_STARS, len(known.names))
     chosen = np.sort(np.random.default_rng(2).permutation(len(known.names))[:count])
     shifts = [
-        _shift(network, known, rows, residual[rows], error)
+        _shift(network, known, rows, residual=residual[rows], error=error)
         for rows in np.array_split(chosen, -(-count // _BATCH))
     ]
     return known.labels[chosen], np.concatenate(shifts)
@@ -58,6 +58,7 @@ def _shift(
     network: "BasisNetwork",
     known: "TrainingSet",
     rows: np.ndarray,
+    *,
     residual: np.ndarray,
     error: np.ndarray,
 ) -> np.ndarray:

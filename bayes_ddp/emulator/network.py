@@ -10,7 +10,10 @@ Gradients are written out by hand: for a per-pixel network ``jax.jacfwd`` is ten
 Sources: Ting et al. (2017), Xiang et al. (2019), Zhang et al. (DD-Payne on DESI EDR), section 2.
 """
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -21,7 +24,56 @@ from jaxtyping import Array, Float
 from bayes_ddp.emulator.features import Features, evaluate
 from bayes_ddp.labels import LabelSpace
 
-__all__ = ["BasisNetwork", "Emulator", "PixelNetwork", "predict"]
+__all__ = ["BasisNetwork", "Card", "Emulator", "PixelNetwork", "predict"]
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """What the folder of a trained model states of it; equal where folder and weights are equal.
+
+    folder : of the model. table : content of card.toml.
+    """
+
+    folder: Path
+    table: Mapping[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Card) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[str, str]:
+        return str(self.folder), self.sha256
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return str(self.table.get("name", self.folder.name))
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the weights."""
+        return str(self.table.get("sha256", ""))
+
+    @property
+    def physics_only(self) -> bool:
+        """Whether the model is made of synthetic spectra alone."""
+        return bool(self.table.get("physics_only", True))
+
+    @property
+    def density(self) -> Mapping[str, Any]:
+        """The table [density]: of the labels that the model was trained on."""
+        return self.table["density"]
+
+
+def _describe(network: "BasisNetwork | PixelNetwork", size: str) -> str:
+    """One line about a network, for its ``repr``."""
+    wave, name = np.asarray(network.wave), network.card.name if network.card else "unnamed"
+    return (
+        f"<{type(network).__name__} {name}: {network.space.size} labels, "
+        f"{wave[0]:.0f}-{wave[-1]:.0f} Å vacuum, FWHM {network.fwhm:.2f} Å, {size}>"
+    )
 
 
 @runtime_checkable
@@ -36,6 +88,7 @@ class Emulator(Protocol):
     space: LabelSpace
     wave: Float[Array | np.ndarray, " pixel"]
     fwhm: float
+    card: Card | None
     error: Float[Array | np.ndarray, " pixel"]
 
     def __call__(self, labels: Float[Array, " label"]) -> Float[Array, " pixel"]:
@@ -61,6 +114,10 @@ class BasisNetwork(eqx.Module):
     error: Float[Array | np.ndarray, " pixel"]
     wave: Float[Array | np.ndarray, " pixel"]
     fwhm: float = eqx.field(static=True)
+    card: Card | None = eqx.field(static=True, default=None)
+
+    def __repr__(self) -> str:
+        return _describe(self, f"rank {len(self.basis)}")
 
     @property
     def space(self) -> LabelSpace:  # type: ignore[override]
@@ -108,6 +165,10 @@ class PixelNetwork(eqx.Module):
     error: Float[Array | np.ndarray, " pixel"]
     wave: Float[Array | np.ndarray, " pixel"]
     fwhm: float = eqx.field(static=True)
+    card: Card | None = eqx.field(static=True, default=None)
+
+    def __repr__(self) -> str:
+        return _describe(self, f"{self.hidden.shape[1]} neurons per pixel")
 
     def _scaled(self, labels: jax.Array) -> jax.Array:
         middle = jnp.asarray(self.space.middle, labels.dtype)

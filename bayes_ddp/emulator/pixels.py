@@ -53,6 +53,7 @@ def payne_loss(
     network: PixelNetwork,
     spectra: Mapping[str, jax.Array],
     points: Mapping[str, jax.Array],
+    *,
     scale: jax.Array,
 ) -> jax.Array:
     """[pixel], the loss of Eq. 3.
@@ -107,7 +108,9 @@ def train_pixels(
     def step(carry: Any, rows: jax.Array) -> tuple[Any, None]:
         weights, state = carry
         part = {name: value[rows] for name, value in spectra.items()}
-        slope = jax.grad(lambda w: payne_loss(eqx.combine(w, rest), part, points, scale).sum())
+        slope = jax.grad(
+            lambda w: payne_loss(eqx.combine(w, rest), part, points, scale=scale).sum()
+        )
         update, state = adam.update(slope(weights), state)
         return (eqx.apply_updates(weights, update), state), None
 

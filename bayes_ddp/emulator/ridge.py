@@ -6,7 +6,7 @@ from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 __all__ = ["principal_rows", "ridge_solve"]
 
 
-def principal_rows(rows: np.ndarray, rank: int, seed: int = 0) -> np.ndarray:
+def principal_rows(rows: np.ndarray, rank: int) -> np.ndarray:
     """The orthonormal directions that carry most of the squares of ``rows``.
 
     Parameters
@@ -28,7 +28,7 @@ def principal_rows(rows: np.ndarray, rank: int, seed: int = 0) -> np.ndarray:
         vector = vector[:, np.argsort(value)[::-1][:rank]]
         found = (rows.T @ vector).T if rows.shape[0] <= rows.shape[1] else vector.T
         return np.linalg.qr(found.T.astype(float))[0].T
-    trial = np.random.default_rng(seed).standard_normal((len(rows), rank + 30))
+    trial = np.random.default_rng(0).standard_normal((len(rows), rank + 30))
     for _ in range(4):
         trial = np.linalg.qr(rows @ (rows.T @ trial.astype(rows.dtype)))[0]
     small = trial.T.astype(rows.dtype) @ rows

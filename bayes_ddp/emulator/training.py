@@ -18,12 +18,12 @@ from bayes_ddp.emulator.card import read_card, write_model
 from bayes_ddp.emulator.density import density_table
 from bayes_ddp.emulator.features import evaluate, make_features
 from bayes_ddp.emulator.network import BasisNetwork
-from bayes_ddp.emulator.physics.library import PhysicsLibrary, read_pack
+from bayes_ddp.emulator.physics.library import read_pack
 from bayes_ddp.emulator.ridge import principal_rows, ridge_solve
 from bayes_ddp.emulator.training_set import TrainingSet, prepare_set
 from bayes_ddp.emulator.validate import validate
 
-__all__ = ["describe", "fit_network", "train", "train_model"]
+__all__ = ["describe", "fit_network", "train_model"]
 
 FLUX_ERROR, GRADIENT_FLOOR = 1e-3, 3e-5
 
@@ -72,24 +72,14 @@ def fit_network(settings: Mapping[str, Any], known: TrainingSet) -> BasisNetwork
     prior[:-1, :-1] = features.prior()
     weight = ridge_solve(design, target, prior, ridge=float(settings["ridge"]))
     return BasisNetwork(
-        features, weight, mean.astype(np.float32), basis.astype(np.float32),
-        np.zeros(len(known.wave), np.float32), known.wave, float(settings["fwhm"]),
-    )  # fmt: skip
-
-
-def train(settings: Mapping[str, Any], library: PhysicsLibrary) -> BasisNetwork:
-    """A network trained on all spectra of ``library`` that are not held out.
-
-    Raises ValueError if the library has fewer than twenty spectra to train on.
-    """
-    known = prepare_set(settings, library)
-    use = ~library.held_out
-    if use.sum() < 20:
-        raise ValueError(
-            f"The pack has {use.sum()} spectra to train on, at least 20 are needed: take in more "
-            'with `make physics DIRS="..."`.'
-        )
-    return fit_network(settings, known.take(np.flatnonzero(use), np.arange(len(library.step))))
+        features,
+        weight,
+        mean.astype(np.float32),
+        basis.astype(np.float32),
+        np.zeros(len(known.wave), np.float32),
+        known.wave,
+        float(settings["fwhm"]),
+    )
 
 
 def train_model(
@@ -120,9 +110,14 @@ def train_model(
         lambda part: fit_network(settings, part), network, known=known, apart=apart
     )
     network = BasisNetwork(
-        network.features, network.weight, network.mean, network.basis, error, network.wave,
+        network.features,
+        network.weight,
+        network.mean,
+        network.basis,
+        error,
+        network.wave,
         network.fwhm,
-    )  # fmt: skip
+    )
     card = describe(folder.name, settings, network=network, known=known, figures=figures)
     if (folder / "card.toml").is_file():
         # what real stars say of the physics outlives a training; its figures name their weights

@@ -64,21 +64,21 @@ def validate(
     error = gaussian_filter1d(np.quantile(np.abs(residual), 0.683, axis=0), _SMOOTH_PIXELS)
     figures: dict[str, Any] = {
         "method": f"{FOLDS}-fold; rms per star over pixels, then mean and median over stars",
-        "cross_validation": _flux_figures(known.wave, residual, known.labels, known.space),
+        "cross_validation": _flux_figures(known.wave, residual, known.labels, space=known.space),
         "error_spectrum_median": float(np.median(error)),
     }
     if len(apart.names):
         missed = predict(network, apart.labels) - apart.flux
-        figures["held_out"] = _flux_figures(apart.wave, missed, apart.labels, apart.space)
+        figures["held_out"] = _flux_figures(apart.wave, missed, apart.labels, space=apart.space)
     figures["gradient"] = _gradient_figures(known, change, found)
     figures["label_error"] = _label_figures(
-        *label_shifts(network, known, residual, error), known.space
+        *label_shifts(network, known, residual, error=error), known.space
     )
     return error.astype(np.float32), figures
 
 
 def _flux_figures(
-    wave: np.ndarray, residual: np.ndarray, labels: np.ndarray, space: Any
+    wave: np.ndarray, residual: np.ndarray, labels: np.ndarray, *, space: Any
 ) -> dict[str, Any]:
     def both(rows: np.ndarray) -> list[float]:
         star = np.sqrt(np.mean(rows.astype(float) ** 2, axis=1))

@@ -32,7 +32,7 @@ _STEPS, _FARTHEST = 200, 30.0  # kpc; there is no dust beyond
 
 
 def extinction(
-    bands: Sequence[str], teff: np.ndarray, logg: np.ndarray, feh: np.ndarray, ebv: np.ndarray
+    bands: Sequence[str], teff: np.ndarray, logg: np.ndarray, *, feh: np.ndarray, ebv: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Band -> extinction in mag, [star].
 
@@ -42,7 +42,7 @@ def extinction(
     mist = [band for band in bands if band not in LEGACY]
     if mist:
         clear = bolometric_corrections(teff, logg, feh)
-        dimmed = bolometric_corrections(teff, logg, feh, AV_PER_EBV * np.asarray(ebv))
+        dimmed = bolometric_corrections(teff, logg, feh, av=AV_PER_EBV * np.asarray(ebv))
     for band in bands:
         if band in LEGACY:
             found[band] = LEGACY[band] * np.asarray(ebv)

@@ -71,7 +71,7 @@ class Isochrones:
         low, high = self._ends(cells)
 
         def mass_at(eep: np.ndarray) -> np.ndarray:
-            return self._mix(self.initial_mass, cells, weight, eep)
+            return self._mix(self.initial_mass, cells, weight, eep=eep)
 
         alive = (high > low) & (mass >= mass_at(low)) & (mass <= mass_at(high))
         left, right = low.copy(), high.copy()
@@ -86,12 +86,12 @@ class Isochrones:
         part = np.where(gap > 0, (mass - first) / np.where(gap > 0, gap, 1.0), 0.0)
 
         def value(grid: np.ndarray) -> np.ndarray:
-            ends = [self._mix(grid, cells, weight, at) for at in (left, right)]
+            ends = [self._mix(grid, cells, weight, eep=at) for at in (left, right)]
             return np.where(alive, ends[0] + part * (ends[1] - ends[0]), np.nan)
 
         return _properties(
             value(self.log_teff), value(self.logg), value(self.log_lum),
-            np.where(alive, FIRST_EEP + left + part, np.nan),
+            eep=np.where(alive, FIRST_EEP + left + part, np.nan),
         )  # fmt: skip
 
     def along(self, feh: float, log_age: float) -> StarProperties:
@@ -101,10 +101,10 @@ class Isochrones:
         eep = np.arange(int(low[0]), int(high[0]) + 1)
         cells, weight = cells[:, :, [0] * len(eep)], weight[:, [0] * len(eep)]
         log_teff, logg, log_lum = (
-            self._mix(grid, cells, weight, eep)
+            self._mix(grid, cells, weight, eep=eep)
             for grid in (self.log_teff, self.logg, self.log_lum)
         )
-        return _properties(log_teff, logg, log_lum, (FIRST_EEP + eep).astype(float))
+        return _properties(log_teff, logg, log_lum, eep=(FIRST_EEP + eep).astype(float))
 
     def _corners(self, feh: np.ndarray, log_age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """([corner, (feh, age), star] places in the grid, [corner star] weights)."""
@@ -134,14 +134,14 @@ class Isochrones:
         return low, np.min([last[f, a] for f, a in cells], axis=0)
 
     def _mix(
-        self, grid: np.ndarray, cells: np.ndarray, weight: np.ndarray, eep: np.ndarray
+        self, grid: np.ndarray, cells: np.ndarray, weight: np.ndarray, *, eep: np.ndarray
     ) -> np.ndarray:
         corners = zip(cells, weight, strict=True)
         return np.sum([w * grid[f, a, eep] for (f, a), w in corners], axis=0)
 
 
 def _properties(
-    log_teff: np.ndarray, logg: np.ndarray, log_lum: np.ndarray, eep: np.ndarray
+    log_teff: np.ndarray, logg: np.ndarray, log_lum: np.ndarray, *, eep: np.ndarray
 ) -> StarProperties:
     # M = g R^2 with R^2 = L / Teff^4, all in units of the Sun's
     log_mass = logg - _SUN[0] + log_lum - 4 * (log_teff - _SUN[1])

@@ -39,13 +39,13 @@ def components_of_light(star: Columns) -> tuple[Columns, Columns, Columns]:
     feh, log_age = effective_feh(star), 9 + np.log10(star["age"])
     isochrones = load_isochrones()
     first = isochrones.star(feh, log_age, star["mass_ini"])
-    light = absolute_magnitudes(first.teff, first.logg, feh, first.log_lum)
+    light = absolute_magnitudes(first.teff, first.logg, feh, log_lum=first.log_lum)
     pair = np.flatnonzero(star["mass_ratio"] > 0)
     second = {band: np.full(len(feh), np.nan) for band in BANDS}
     if len(pair):
         mass = star["mass_ratio"][pair] * star["mass_ini"][pair]
         other = isochrones.star(feh[pair], log_age[pair], mass)
-        found = absolute_magnitudes(other.teff, other.logg, feh[pair], other.log_lum)
+        found = absolute_magnitudes(other.teff, other.logg, feh[pair], log_lum=other.log_lum)
         for band in BANDS:
             second[band][pair] = found[band]
     labels = {
@@ -73,7 +73,9 @@ def apparent_magnitudes(star: Columns) -> Columns:
     the extinction of the primary's spectrum.
     """
     labels, first, second = components_of_light(star)
-    dimmed = extinction(BANDS, labels["teff"], labels["logg"], labels["feh_eff"], star["ebv"])
+    dimmed = extinction(
+        BANDS, labels["teff"], labels["logg"], feh=labels["feh_eff"], ebv=star["ebv"]
+    )
     modulus = 5 * np.log10(star["distance"]) + 10
     both = combine(first, second)
     return {band: both[band] + modulus + dimmed[band] for band in BANDS}

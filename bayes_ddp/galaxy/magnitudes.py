@@ -14,9 +14,8 @@ from scipy.interpolate import RegularGridInterpolator
 
 from bayes_ddp.galaxy.mist import BANDS, load_tables
 
-__all__ = ["GAIA_2MASS", "absolute_magnitudes", "bolometric_corrections", "sdss_from_gaia"]
+__all__ = ["absolute_magnitudes", "bolometric_corrections", "sdss_from_gaia"]
 
-GAIA_2MASS = BANDS
 SUN_BOLOMETRIC = 4.74
 
 _TO_SDSS = {  # G minus the band, in powers of BP - RP
@@ -36,9 +35,9 @@ def _table() -> RegularGridInterpolator:
 
 
 def bolometric_corrections(
-    teff: np.ndarray, logg: np.ndarray, feh: np.ndarray, av: np.ndarray | float = 0.0
+    teff: np.ndarray, logg: np.ndarray, feh: np.ndarray, *, av: np.ndarray | float = 0.0
 ) -> dict[str, np.ndarray]:
-    """Band -> BC [star] of ``GAIA_2MASS`` behind A_V mag of dust, linear between the nodes.
+    """Band -> BC [star] of ``mist.BANDS`` behind A_V mag of dust, linear between the nodes.
 
     NaN outside 3000-12000 K and log g -1 to 6; [Fe/H] and A_V (0 to 4) are held at the edge.
     """
@@ -49,7 +48,7 @@ def bolometric_corrections(
 
 
 def absolute_magnitudes(
-    teff: np.ndarray, logg: np.ndarray, feh: np.ndarray, log_lum: np.ndarray
+    teff: np.ndarray, logg: np.ndarray, feh: np.ndarray, *, log_lum: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Band -> absolute magnitude [star] in G, BP, RP, J, H, Ks, g, r, z; NaN off the tables.
 

@@ -20,8 +20,9 @@ from types import SimpleNamespace
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
-__all__ = ["PRESET", "ORBIT_UNITS", "Preset", "circular_speed", "energy", "escape_speed",
-           "orbits"]  # fmt: skip
+from bayes_ddp.galaxy.columns import ORBIT_COLUMNS
+
+__all__ = ["PRESET", "Preset", "circular_speed", "energy", "escape_speed", "orbits"]
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,6 @@ class Preset:
 PRESET = Preset()
 """``galpy2014``: R0 and v_c of Bovy (2015), z0 of Bennett & Bovy (2019), the Sun's motion of
 Schönrich, Binney & Dehnen (2010)."""
-
-ORBIT_UNITS = {
-    "J_R": "kpc km/s", "J_PHI": "kpc km/s", "J_Z": "kpc km/s", "ENERGY": "km2/s2", "ECC": "",
-    "R_APO": "kpc", "R_PERI": "kpc", "Z_MAX": "kpc",
-}  # fmt: skip
-"""What ``orbits`` returns, and its units."""
 
 _CONFIGURATION = """\
 [normalization]
@@ -148,12 +143,12 @@ def orbits(position: np.ndarray, velocity: np.ndarray) -> dict[str, np.ndarray]:
     position : [star 3], (R, phi, z) in kpc, rad, kpc. velocity : [star 3], (v_R, v_phi, v_z) in
     km/s, positive v_phi along the Sun's rotation.
 
-    Returns name -> [star] in ``ORBIT_UNITS``. Stars that are unbound or not finite are NaN but
-    for the energy and J_phi, which need no orbit.
+    Returns name -> [star], one entry per row of ``ORBIT_COLUMNS``. Stars that are unbound or not
+    finite are NaN but for the energy and J_phi, which need no orbit.
     """
     finder = _galpy().actions
     finite = np.isfinite(position).all(axis=1) & np.isfinite(velocity).all(axis=1)
-    result = {name: np.full(len(position), np.nan) for name in ORBIT_UNITS}
+    result = {column.name: np.full(len(position), np.nan) for column in ORBIT_COLUMNS}
     result["ENERGY"][finite] = energy(position[finite], velocity[finite])
     result["J_PHI"] = np.where(finite, position[:, 0] * velocity[:, 1], np.nan)
     good = finite & (result["ENERGY"] < 0)
@@ -165,12 +160,17 @@ def orbits(position: np.ndarray, velocity: np.ndarray) -> dict[str, np.ndarray]:
     with np.errstate(all="ignore"):
         jr, _, jz = finder(R, vR, vT, z, vz, delta=delta)
         ecc, zmax, peri, apo = finder.EccZmaxRperiRap(R, vR, vT, z, vz, delta=delta)
-    for name, values, scale in (
-        ("J_R", jr, PRESET.r0 * PRESET.vc), ("J_Z", jz, PRESET.r0 * PRESET.vc), ("ECC", ecc, 1),
-        ("R_APO", apo, PRESET.r0), ("R_PERI", peri, PRESET.r0), ("Z_MAX", zmax, PRESET.r0),
-    ):  # fmt: skip
-        # galpy's filler for an action it could not find is 9999.99.
-        result[name][good] = (
-            np.where(np.isfinite(values) & (values < 9999), values, np.nan) * scale
-        )
+    action = PRESET.r0 * PRESET.vc
+    found = {
+        "J_R": (jr, action),
+        "J_Z": (jz, action),
+        "ECC": (ecc, 1),
+        "R_APO": (apo, PRESET.r0),
+        "R_PERI": (peri, PRESET.r0),
+        "Z_MAX": (zmax, PRESET.r0),
+    }
+    for name, (values, scale) in found.items():
+        # galpy returns 9999.99 for an action that it cannot compute.
+        known = np.isfinite(values) & (values < 9999)
+        result[name][good] = np.where(known, values, np.nan) * scale
     return result

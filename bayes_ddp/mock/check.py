@@ -21,9 +21,13 @@ MIN_SNR = 10.0
 """S/N per pixel of the blue arm above which the paper counts."""
 
 _PAPER: dict[str, float] = {
-    "feh_below_-1": 0.30, "beyond_10_kpc": 0.059, "beyond_35_kpc": 1043 / 190_000, "giants": 0.05,
-}  # fmt: skip
+    "feh_below_-1": 0.30,
+    "beyond_10_kpc": 0.059,
+    "beyond_35_kpc": 1043 / 190_000,
+    "giants": 0.05,
+}
 _GIANT_LOGG = 3.5
+_FEWEST = 40  # stars in a bin of a profile
 
 
 def check(stars: Mock) -> dict[str, Any]:
@@ -44,22 +48,28 @@ def check(stars: Mock) -> dict[str, Any]:
         "stars": len(stars),
         "with_snr": int(bright.sum()),
         "shares": {
-            name: {"mock": float(np.mean(what[bright])), "paper": _PAPER[name],
-                   "error": float(np.sqrt(np.mean(what[bright]) / counts))}
+            name: {
+                "mock": float(np.mean(what[bright])),
+                "paper": _PAPER[name],
+                "error": float(np.sqrt(np.mean(what[bright]) / counts)),
+            }
             for name, what in counted.items()
         },
         "median_snr": {arm: float(np.median(seen[f"sn_{arm.lower()}"])) for arm in "BRZ"},
-        "targets": {str(bit.name): float(np.mean((seen["target"] & int(bit)) > 0))
-                    for bit in TARGET},
+        "targets": {
+            str(bit.name): float(np.mean((seen["target"] & int(bit)) > 0)) for bit in TARGET
+        },
         "without_2mass": float(np.mean(~np.isfinite(seen["mag_J"]))),
         "binaries": float(np.mean(truth["mass_ratio"] > 0)),
-        "components": {part.name: _component(truth, truth["component"] == i)
-                       for i, part in enumerate(COMPONENTS)},
+        "components": {
+            part.name: _component(truth, truth["component"] == i)
+            for i, part in enumerate(COMPONENTS)
+        },
         "bound_without_orbit": int(np.sum((truth["ENERGY"] < 0) & ~np.isfinite(truth["J_R"]))),
         "unbound": int(np.sum(truth["ENERGY"] >= 0)),
         "overshoot": stars.overshoot,
         "largest_magnitude_difference": recomputed_difference(stars),
-    }  # fmt: skip
+    }
 
 
 def recomputed_difference(stars: Mock) -> float:
@@ -86,22 +96,24 @@ def _component(truth: dict[str, np.ndarray], own: np.ndarray) -> dict[str, Any]:
 
 
 def profile(
-    x: np.ndarray, values: np.ndarray, edges: np.ndarray, *, fewest: int = 40
+    x: np.ndarray, values: np.ndarray, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(centre, mean, standard deviation) [bin] of values; NaN where fewer than ``fewest``."""
+    """(centre, mean, standard deviation) [bin] of values; NaN below 40 stars."""
     which = np.digitize(x, edges) - 1
     mean, spread = np.full(len(edges) - 1, np.nan), np.full(len(edges) - 1, np.nan)
     for i in range(len(edges) - 1):
         part = values[which == i]
-        if len(part) >= fewest:
+        if len(part) >= _FEWEST:
             mean[i], spread[i] = part.mean(), part.std()
     return 0.5 * (edges[1:] + edges[:-1]), mean, spread
 
 
 _WORDS = {
-    "feh_below_-1": "[Fe/H] below -1", "beyond_10_kpc": "beyond 10 kpc",
-    "beyond_35_kpc": "beyond 35 kpc", "giants": "giants (log g < 3.5)",
-}  # fmt: skip
+    "feh_below_-1": "[Fe/H] below -1",
+    "beyond_10_kpc": "beyond 10 kpc",
+    "beyond_35_kpc": "beyond 35 kpc",
+    "giants": "giants (log g < 3.5)",
+}
 
 
 def format_check(figures: dict[str, Any]) -> list[str]:

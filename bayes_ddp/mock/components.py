@@ -13,7 +13,7 @@ import numpy as np
 
 from bayes_ddp.galaxy.potential import PRESET
 
-__all__ = ["COMPONENTS", "Component", "Knots", "index"]
+__all__ = ["COMPONENTS", "Component", "Knots"]
 
 Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -100,39 +100,83 @@ _THICK_AL = Knots((-1.0, -0.4, 0.0), (0.25, 0.25, 0.12), 0.05)
 
 COMPONENTS = (
     Component(  # density Jurić+2008, kinematics Bensby+2003, [Fe/H] Hayden+2014, Anders+2017
-        "thin", _disc(2.6, 0.30), 1.0, "disc", 15.0, (35.0, 20.0, 16.0), (0.5, 8.0),
-        (-0.02, 0.20), Knots((-1.0, 1.0), (0.18, -0.12), 0.03), Knots((0.0,), (0.02,), 0.05),
-        age_law="uniform", gradient=-0.06,
+        name="thin",
+        shape=_disc(2.6, 0.30),
+        local=1.0,
+        frame="disc",
+        lag=15.0,
+        sigma=(35.0, 20.0, 16.0),
+        age=(0.5, 8.0),
+        feh=(-0.02, 0.20),
+        mg=Knots((-1.0, 1.0), (0.18, -0.12), 0.03),
+        al=Knots((0.0,), (0.02,), 0.05),
+        age_law="uniform",
+        gradient=-0.06,
     ),
     Component(  # Bland-Hawthorn & Gerhard (2016), Jurić+2008, Bensby+2003, Xiang & Rix (2022)
-        "thick", _disc(2.0, 0.90), 0.12, "disc", 46.0, (67.0, 38.0, 35.0), (10.5, 1.0),
-        (-0.55, 0.25), _THICK_MG, _THICK_AL, age_law="thick", tail=0.05,
+        name="thick",
+        shape=_disc(2.0, 0.90),
+        local=0.12,
+        frame="disc",
+        lag=46.0,
+        sigma=(67.0, 38.0, 35.0),
+        age=(10.5, 1.0),
+        feh=(-0.55, 0.25),
+        mg=_THICK_MG,
+        al=_THICK_AL,
+        age_law="thick",
+        tail=0.05,
     ),
     Component(  # Belokurov+2020; height and number (?)
-        "splash", _disc(2.0, 2.0), 0.004, "spheroid", 25.0, (110.0, 100.0, 80.0), (10.0, 1.0),
-        (-0.6, 0.15), _THICK_MG, _THICK_AL,
+        name="splash",
+        shape=_disc(2.0, 2.0),
+        local=0.004,
+        frame="spheroid",
+        lag=25.0,
+        sigma=(110.0, 100.0, 80.0),
+        age=(10.0, 1.0),
+        feh=(-0.6, 0.15),
+        mg=_THICK_MG,
+        al=_THICK_AL,
     ),
     Component(  # Belokurov & Kravtsov (2022)
-        "aurora", _aurora, 0.0008, "spheroid", 50.0, (110.0, 100.0, 95.0), (12.8, 0.5),
-        (-1.5, 0.35), Knots((0.0,), (0.33,), 0.06), Knots((-1.7, -1.0), (-0.25, 0.2), 0.10),
+        name="aurora",
+        shape=_aurora,
+        local=0.0008,
+        frame="spheroid",
+        lag=50.0,
+        sigma=(110.0, 100.0, 95.0),
+        age=(12.8, 0.5),
+        feh=(-1.5, 0.35),
+        mg=Knots((0.0,), (0.33,), 0.06),
+        al=Knots((-1.7, -1.0), (-0.25, 0.2), 0.10),
         feh_high=-0.9,
     ),
     Component(  # Deason+2011, Naidu+2019-2020, Belokurov+2018, Feuillet+2020; Al Hawkins+2015
-        "ges", _ges, 0.003, "spheroid", 0.0, (180.0, 60.0, 60.0), (11.5, 1.0), (-1.2, 0.35),
-        Knots((-2.5, -1.5, -1.2, -0.9, -0.6), (0.36, 0.28, 0.20, 0.10, 0.03), 0.06),
-        Knots((0.0,), (-0.25,), 0.08), age_limit=13.5, ni=-0.08,
+        name="ges",
+        shape=_ges,
+        local=0.003,
+        frame="spheroid",
+        lag=0.0,
+        sigma=(180.0, 60.0, 60.0),
+        age=(11.5, 1.0),
+        feh=(-1.2, 0.35),
+        mg=Knots((-2.5, -1.5, -1.2, -0.9, -0.6), (0.36, 0.28, 0.20, 0.10, 0.03), 0.06),
+        al=Knots((0.0,), (-0.25,), 0.08),
+        age_limit=13.5,
+        ni=-0.08,
     ),
     Component(
-        "accreted", _accreted, 0.0013, "spheroid", 0.0, (130.0, 115.0, 115.0), (12.0, 1.0),
-        (-1.7, 0.45), Knots((0.0,), (0.25,), 0.10), Knots((0.0,), (-0.25,), 0.12),
+        name="accreted",
+        shape=_accreted,
+        local=0.0013,
+        frame="spheroid",
+        lag=0.0,
+        sigma=(130.0, 115.0, 115.0),
+        age=(12.0, 1.0),
+        feh=(-1.7, 0.45),
+        mg=Knots((0.0,), (0.25,), 0.10),
+        al=Knots((0.0,), (-0.25,), 0.12),
     ),
-)  # fmt: skip
+)
 """Thin disc, thick disc, Splash, Aurora (in-situ halo), the last major merger, other debris."""
-
-
-def index(name: str) -> int:
-    """Position of a component; KeyError with the names of all."""
-    names = [component.name for component in COMPONENTS]
-    if name not in names:
-        raise KeyError(f"'{name}' is no component of the mock Galaxy. Components: {names}.")
-    return names.index(name)

@@ -34,8 +34,7 @@ from bayes_ddp.mock.sightlines import (
     make_cells,
 )
 
-__all__ = ["CHUNK", "Mock", "Settings", "draw_chunk", "draw_stars", "iter_chunks",
-           "join"]  # fmt: skip
+__all__ = ["CHUNK", "Mock", "Settings", "draw_chunk", "draw_stars", "iter_chunks", "join"]
 
 Columns = dict[str, np.ndarray]
 
@@ -80,7 +79,7 @@ class Settings:
 class Mock:
     """Stars of the survey, row by row the same in both tables.
 
-    truth : name -> [star], see ``mock_columns.TRUTH``. seen : what was measured, ``SEEN``.
+    truth : name -> [star], see ``columns.TRUTH``. seen : name -> [star], what was measured.
     density : targets per square degree for one thin-disc star per kpc3 at the Sun.
     overshoot : see ``Candidates``.
     """
@@ -187,8 +186,13 @@ def _shining(places: Candidates, limits: tuple[float, float], rng: np.random.Gen
     light, first, second = components_of_light(star)
     r = combine(first, second)["r"] + 5 * np.log10(star["distance"]) + 10
     keep = (r > limits[0] - _NOISE) & (r < limits[1] + _NOISE)  # False for the dead
-    star = _take(star | light | {f"m1_{b}": first[b] for b in BANDS}
-                 | {f"m2_{b}": second[b] for b in BANDS}, keep)  # fmt: skip
+    star = _take(
+        star
+        | light
+        | {f"m1_{b}": first[b] for b in BANDS}
+        | {f"m2_{b}": second[b] for b in BANDS},
+        keep,
+    )
     star["ebv"] = dust(star["lon"], star["lat"], star["distance"])
     return star
 
@@ -199,14 +203,20 @@ def _moving(star: Columns, rng: np.random.Generator) -> Columns:
     drawn = _per_component(
         component,
         lambda part, rows: (
-            elements.draw_others(part, star["feh"][rows], star["logg"][rows], rng)
+            elements.draw_others(part, star["feh"][rows], star["logg"][rows], rng=rng)
             | {"velocity": draw_velocity(part, position[rows], rng)}
         ),
     )
     drawn["vmic"] = elements.draw_vmic(star["teff"], star["logg"], rng)
     sky = observed(position, drawn["velocity"])
-    return drawn | {"ra": sky.ra, "dec": sky.dec, "pmra": sky.pmra, "pmdec": sky.pmdec,
-                    "vrad": sky.vrad, "parallax": 1 / sky.distance}  # fmt: skip
+    return drawn | {
+        "ra": sky.ra,
+        "dec": sky.dec,
+        "pmra": sky.pmra,
+        "pmdec": sky.pmdec,
+        "vrad": sky.vrad,
+        "parallax": 1 / sky.distance,
+    }
 
 
 def _observed(
@@ -216,18 +226,23 @@ def _observed(
     true = apparent_magnitudes(star)
     column = dust(star["lon"], star["lat"], np.full(len(star["lon"]), _BEYOND))
     motion = star["parallax"], star["pmra"], star["pmdec"]
-    seen = survey.measure(true, motion, column, rng)
+    seen = survey.measure(true, motion, column, rng=rng)
     clear = {band: seen.magnitudes[band] - a * seen.ebv for band, a in LEGACY.items()}
-    target = survey.targets(seen, clear, settings.limits, rng)
+    target = survey.targets(seen, clear, settings.limits, rng=rng)
     snr = survey.signal_to_noise(true, rng)
     vrad_err = survey.velocity_error(snr["R"], star["teff"], star["feh"])
     columns = {
-        "ra": star["ra"], "dec": star["dec"], "target": target, "ebv": seen.ebv,
-        "parallax": seen.parallax, "pmra": seen.pmra, "pmdec": seen.pmdec,
+        "ra": star["ra"],
+        "dec": star["dec"],
+        "target": target,
+        "ebv": seen.ebv,
+        "parallax": seen.parallax,
+        "pmra": seen.pmra,
+        "pmdec": seen.pmdec,
         "astrometric_error": seen.astrometric_error,
         "vrad": star["vrad"] + vrad_err * rng.standard_normal(len(vrad_err)),
         "vrad_err": vrad_err,
-    }  # fmt: skip
+    }
     columns |= {f"sn_{arm.lower()}": values for arm, values in snr.items()}
     columns |= {f"mag_{band}": values for band, values in seen.magnitudes.items()}
     columns |= {f"err_{band}": values for band, values in seen.errors.items()}

@@ -7,11 +7,20 @@ giant branch, and some metal-poor stars are carbon-rich (Placco et al. 2014). Ab
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from bayes_ddp.emulator.density import density_table, usual_vmic
 from bayes_ddp.galaxy.potential import PRESET
 from bayes_ddp.mock.components import Component, Knots
 
-__all__ = ["KROUPA_LOW", "draw_age", "draw_alpha", "draw_feh", "draw_mass", "draw_others",
-           "imf_fraction", "usual_vmic"]  # fmt: skip
+__all__ = [
+    "KROUPA_LOW",
+    "draw_age",
+    "draw_alpha",
+    "draw_feh",
+    "draw_mass",
+    "draw_others",
+    "draw_vmic",
+    "imf_fraction",
+]
 
 Draws = dict[str, np.ndarray]
 
@@ -34,7 +43,7 @@ _VMIC_SD = 0.15
 
 
 def _cut_normal(
-    mean: np.ndarray | float, sd: float, ends: tuple[float, float], random: np.ndarray
+    mean: np.ndarray | float, sd: float, ends: tuple[float, float], *, random: np.ndarray
 ) -> np.ndarray:
     """Quantiles of Gaussians that are cut at both ``ends``; ``random`` is uniform in 0 ... 1."""
     low, high = (ndtr((end - np.asarray(mean)) / sd) for end in ends)
@@ -47,7 +56,7 @@ def draw_feh(component: Component, radius: np.ndarray, rng: np.random.Generator)
     mean, sd = component.feh
     shift = component.gradient * (radius - PRESET.r0)
     ends = component.feh_low, component.feh_high
-    feh = _cut_normal(mean + shift, sd, ends, rng.random(len(radius)))
+    feh = _cut_normal(mean + shift, sd, ends, random=rng.random(len(radius)))
     in_tail, place = rng.random((2, len(radius)))
     tail = component.tail_end + place * (mean - 2 * sd - component.tail_end)
     return np.where(in_tail < component.tail, tail, feh)
@@ -60,7 +69,7 @@ def draw_age(component: Component, feh: np.ndarray, rng: np.random.Generator) ->
     if component.age_law == "uniform":
         return first + random * (second - first)
     mean = _THICK_AGE(feh) if component.age_law == "thick" else first
-    return _cut_normal(mean, second, (_YOUNGEST, component.age_limit), random)
+    return _cut_normal(mean, second, (_YOUNGEST, component.age_limit), random=random)
 
 
 def draw_alpha(component: Component, feh: np.ndarray, rng: np.random.Generator) -> Draws:
@@ -75,7 +84,7 @@ def draw_alpha(component: Component, feh: np.ndarray, rng: np.random.Generator) 
 
 
 def draw_others(
-    component: Component, feh: np.ndarray, logg: np.ndarray, rng: np.random.Generator
+    component: Component, feh: np.ndarray, logg: np.ndarray, *, rng: np.random.Generator
 ) -> Draws:
     """Name -> [star] of C, N, Al, Cr, Mn, Ni; ``logg`` tells how far a giant has mixed."""
     normal = rng.standard_normal((6, len(feh)))
@@ -94,18 +103,13 @@ def draw_others(
     }
 
 
-def usual_vmic(teff: np.ndarray, logg: np.ndarray) -> np.ndarray:
-    """[star] km/s, the microturbulence that stars of that kind usually have.
-
-    The relation that the model spectra were computed with (models/physics-lte); stars scatter
-    about it by 0.15 km/s.
-    """
-    return np.clip(2.478 - 0.325 * logg + 0.0003 * np.maximum(teff - 5500, 0), 0.8, 2.5)
-
-
 def draw_vmic(teff: np.ndarray, logg: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[star] km/s, scattered about ``usual_vmic``, never below 0.5."""
-    return np.maximum(usual_vmic(teff, logg) + _VMIC_SD * rng.standard_normal(len(teff)), 0.5)
+    """[star] km/s, scattered by 0.15 km/s about the relation of the model spectra; at least 0.5.
+
+    The relation is that of ``models/physics-lte``, see ``usual_vmic``.
+    """
+    usual = usual_vmic(teff, logg, density_table())
+    return np.maximum(usual + _VMIC_SD * rng.standard_normal(len(teff)), 0.5)
 
 
 def imf_fraction(mass: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ and take their names only when they are whole. The same stars give the same byte
 
 import contextlib
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -14,12 +14,16 @@ from typing import IO, Any
 import numpy as np
 from astropy.io import fits
 
-from bayes_ddp.files.fits import read_table, safe_card
 from bayes_ddp.files.paths import atomic_write
-from bayes_ddp.mock.columns import CATALOGUE, PHOTOMETRY, TRUTH, Field
+from bayes_ddp.files.structure import BLOCK, data_sum
+from bayes_ddp.mock.columns import PHOTOMETRY, TRUTH
 from bayes_ddp.mock.draw import Mock
+from bayes_ddp.mock.fields import Field
+from bayes_ddp.mock.survey_columns import CATALOGUE
+from bayes_ddp.tables.columns import Column
+from bayes_ddp.tables.fits import card_value, column_cards
 
-__all__ = ["FILES", "TableFiles", "read_truth"]
+__all__ = ["FILES", "TableFiles"]
 
 FILES: Mapping[str, Mapping[str, tuple[Field, ...]]] = {
     "mwsall-sim.fits": CATALOGUE,
@@ -28,8 +32,7 @@ FILES: Mapping[str, Mapping[str, tuple[Field, ...]]] = {
 }
 """File name -> extension -> columns."""
 
-_BLOCK = 2880
-_PIECE = _BLOCK * 512
+_PIECE = BLOCK * 512
 
 
 class TableFiles:
@@ -67,10 +70,10 @@ class TableFiles:
     def add(self, stars: Mock) -> None:
         """Append rows to every table."""
         for tables in FILES.values():
-            for extension, columns in tables.items():
-                rows = np.zeros(len(stars), _dtype(columns, raw=True))
-                for column in columns:
-                    rows[column.name] = _raw(column, column.values(stars, self.rows))
+            for extension, fields in tables.items():
+                rows = np.zeros(len(stars), _dtype(fields, raw=True))
+                for field in fields:
+                    rows[field.column.name] = _raw(field.column, field.values(stars, self.rows))
                 self._spools[extension].write(rows.tobytes())
         self.rows += len(stars)
 
@@ -80,57 +83,44 @@ class TableFiles:
         for name, tables in FILES.items():
             primary = fits.PrimaryHDU()
             for key, value in provenance.items():
-                primary.header[key] = safe_card(value) if isinstance(value, str) else value
+                primary.header[key] = card_value(value)
             with atomic_write(self.folder / name) as temporary, temporary.open("wb") as stream:
                 stream.write(primary.header.tostring().encode("ascii"))
-                for extension, columns in tables.items():
-                    self._put(stream, extension, columns)
+                for extension, fields in tables.items():
+                    self._put(stream, extension, fields)
             written.append(self.folder / name)
         return written
 
-    def _put(self, stream: IO[bytes], extension: str, columns: tuple[Field, ...]) -> None:
-        header = fits.BinTableHDU(np.zeros(0, _dtype(columns)), name=extension).header
+    def _put(self, stream: IO[bytes], extension: str, fields: tuple[Field, ...]) -> None:
+        header = fits.BinTableHDU(np.zeros(0, _dtype(fields)), name=extension).header
         header["NAXIS2"] = self.rows
-        for number, column in enumerate(columns, 1):
-            if column.unit:
-                header[f"TUNIT{number}"] = column.unit
-            if column.text:
-                header[f"TCOMM{number}"] = safe_card(column.text)
+        for key, text in column_cards(field.column for field in fields).items():
+            header[key] = text
         spool = self._spools[extension]
-        header["DATASUM"] = str(_data_sum(spool))
+        header["DATASUM"] = str(data_sum(_pieces(spool)))
         stream.write(header.tostring().encode("ascii"))
-        spool.seek(0)
-        while piece := spool.read(_PIECE):
+        for piece in _pieces(spool):
             stream.write(piece)
-        stream.write(b"\0" * (-spool.tell() % _BLOCK))
+        stream.write(b"\0" * (-spool.tell() % BLOCK))
 
 
-def _dtype(columns: tuple[Field, ...], *, raw: bool = False) -> np.dtype:
-    """A row; ``raw`` as its bytes stand in a file, else as Astropy takes it for a header."""
-    return np.dtype(
-        [(c.name, "u1" if raw and c.kind == "bool" else np.dtype(c.kind).newbyteorder(">"))
-         for c in columns]
-    )  # fmt: skip
-
-
-def _raw(column: Field, values: np.ndarray) -> np.ndarray:
-    if column.kind == "bool":
-        return np.where(values, ord("T"), ord("F")).astype("u1")
-    return values.astype(np.dtype(column.kind).base)
-
-
-def _data_sum(spool: IO[bytes]) -> int:
-    """32-bit ones-complement sum of a spool's big-endian words, as FITS defines DATASUM."""
+def _pieces(spool: IO[bytes]) -> Iterator[bytes]:
     spool.seek(0)
-    total = 0
     while piece := spool.read(_PIECE):
-        padded = piece + b"\0" * (-len(piece) % 4)
-        total += int(np.frombuffer(padded, ">u4").sum(dtype=np.uint64))
-    while total > 0xFFFFFFFF:
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total
+        yield piece
 
 
-def read_truth(folder: Path, columns: Iterable[str] = ()) -> dict[str, np.ndarray]:
-    """Name -> [star] of the truth table of a folder; BadFileError where it cannot be trusted."""
-    return read_table(folder / "truth.fits", "TRUTH", tuple(columns))
+def _dtype(fields: tuple[Field, ...], *, raw: bool = False) -> np.dtype:
+    """A row; ``raw`` as its bytes stand in a file, else as Astropy takes it for a header."""
+    kinds = []
+    for column in (field.column for field in fields):
+        dtype = "u1" if raw and column.dtype == "bool" else column.dtype
+        kinds.append((column.name, np.dtype(dtype).newbyteorder(">")))
+    return np.dtype(kinds)
+
+
+def _raw(column: Column, values: np.ndarray) -> np.ndarray:
+    """The values as a row stores them; FITS stores truth values as the letters T and F."""
+    if column.dtype == "bool":
+        return np.where(values, ord("T"), ord("F")).astype("u1")
+    return values.astype(np.dtype(column.dtype).base)

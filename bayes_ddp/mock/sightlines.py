@@ -102,7 +102,7 @@ def make_cells(magnitude: Magnitude, limits: tuple[float, float]) -> Cells:
     bound = np.empty((len(COMPONENTS), *volume.shape))
     for i, component in enumerate(COMPONENTS):
         rng = np.random.default_rng([7919, i])  # the windows are no part of the draw
-        low[i], high[i] = _mass_windows(magnitude, component, limits, rng)
+        low[i], high[i] = _mass_windows(magnitude, component, limits, rng=rng)
         density = component.density(R, z)
         corners = [density[a:, b:, c:][: _LON, : _LAT, : len(MODULUS) - 1]
                    for a in (0, 1) for b in (0, 1) for c in (0, 1)]  # fmt: skip
@@ -115,6 +115,7 @@ def _mass_windows(
     magnitude: Magnitude,
     component: Component,
     limits: tuple[float, float],
+    *,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest mass [modulus] that can be seen; the same where nothing can."""

@@ -14,8 +14,8 @@ import numpy as np
 
 from bayes_ddp.emulator.card import find_model, load_emulator, read_card
 from bayes_ddp.labels import LABELS
-from bayes_ddp.mock.columns import TRUTH
 from bayes_ddp.mock.draw import Mock
+from bayes_ddp.mock.fields import TARGETID
 from bayes_ddp.spectra.desi.writer import write_coadd
 from bayes_ddp.spectra.expose import (
     MAX_VRAD,
@@ -73,17 +73,24 @@ class Chosen:
         labels = np.stack([stars.truth[row.name] for row in LABELS], axis=1)
         usable = known_labels(labels) & (np.abs(stars.truth["vrad"]) < MAX_VRAD - 1)
         rows = np.flatnonzero(usable)[:limit]
-        identifier = TRUTH[0].values(stars, first)
+        identifier = TARGETID.values(stars, first)
         columns = {name: stars.truth[name] for name in ("ra", "dec", "vrad", "ebv")}
-        columns |= {"snr": stars.seen["sn_r"], "vrad_seen": stars.seen["vrad"],
-                    "vrad_err": stars.seen["vrad_err"]}  # fmt: skip
+        columns |= {
+            "snr": stars.seen["sn_r"],
+            "vrad_seen": stars.seen["vrad"],
+            "vrad_err": stars.seen["vrad_err"],
+        }
         return cls(identifier[rows], labels[rows], **{n: v[rows] for n, v in columns.items()})
 
     @classmethod
     def join(cls, parts: list["Chosen"]) -> "Chosen":
         """One after the other."""
-        return cls(*(np.concatenate([getattr(p, name) for p in parts])
-                     for name in cls.__dataclass_fields__))  # fmt: skip
+        return cls(
+            *(
+                np.concatenate([getattr(p, name) for p in parts])
+                for name in cls.__dataclass_fields__
+            )
+        )
 
 
 def known_labels(labels: np.ndarray) -> np.ndarray:
@@ -116,7 +123,9 @@ def write_spectra(folder: Path, chosen: Chosen, seed: int, *, progress: Any) -> 
         continuum = black_body(wave, chosen.labels[rows, 0])
         models = ModelSpectra(wave, flux.astype(float) * continuum, float(emulator.fwhm))
         path = folder / f"coadd-sim-{number:03d}.fits"
-        write_coadd(path, _coadd(chosen, rows, models, np.random.default_rng([seed, number, 1])))
+        write_coadd(
+            path, _coadd(chosen, rows, models, rng=np.random.default_rng([seed, number, 1]))
+        )
         written.append(path)
         progress("spectra", int(rows[-1]) + 1, len(chosen))
     names = "[" + ", ".join(f'"{path.name}"' for path in written) + "]"
@@ -132,12 +141,19 @@ def black_body(wave: np.ndarray, teff: np.ndarray) -> np.ndarray:
 
 
 def _coadd(
-    chosen: Chosen, rows: np.ndarray, models: ModelSpectra, rng: np.random.Generator
+    chosen: Chosen, rows: np.ndarray, models: ModelSpectra, *, rng: np.random.Generator
 ) -> Coadd:
     fibres = Fibres(np.arange(len(rows)), chosen.vrad[rows], chosen.ebv[rows], chosen.snr[rows])
     arms = expose(models, fibres, Simulation(stars=len(rows)), rng=rng)
     return Coadd(
-        arms=arms, source=fibres.source, targetid=chosen.targetid[rows],
-        ra=chosen.ra[rows], dec=chosen.dec[rows], vrad=fibres.vrad, ebv=fibres.ebv,
-        snr=fibres.snr, vrad_seen=chosen.vrad_seen[rows], vrad_err=chosen.vrad_err[rows],
-    )  # fmt: skip
+        arms=arms,
+        source=fibres.source,
+        targetid=chosen.targetid[rows],
+        ra=chosen.ra[rows],
+        dec=chosen.dec[rows],
+        vrad=fibres.vrad,
+        ebv=fibres.ebv,
+        snr=fibres.snr,
+        vrad_seen=chosen.vrad_seen[rows],
+        vrad_err=chosen.vrad_err[rows],
+    )

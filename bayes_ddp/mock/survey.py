@@ -59,7 +59,7 @@ class Seen:
 
 def measure(
     magnitudes: Bands, astrometry: tuple[np.ndarray, ...], ebv: np.ndarray,
-    rng: np.random.Generator,
+    *, rng: np.random.Generator,
 ) -> Seen:  # fmt: skip
     """Noisy magnitudes and astrometry of stars.
 
@@ -106,7 +106,7 @@ def _error(band: str, values: np.ndarray, g: np.ndarray) -> np.ndarray:
 
 
 def targets(
-    seen: Seen, dereddened: Bands, limits: tuple[float, float], rng: np.random.Generator
+    seen: Seen, dereddened: Bands, limits: tuple[float, float], *, rng: np.random.Generator
 ) -> np.ndarray:
     """[star] int, ``TARGET`` classes; 0 for what the survey does not observe.
 

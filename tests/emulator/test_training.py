@@ -109,7 +109,7 @@ def test_error_that_looks_like_other_labels_moves_the_fit_to_their_spectra(monke
     by = np.array([2.0, -0.001, 0.002]) * np.random.default_rng(3).normal(size=(60, 3))
     flux = predict(network, known.labels)
     moved = predict(network, known.labels + by)
-    at, shift = label_shifts(network, known, flux - moved, np.zeros(len(WAVE), np.float32))
+    at, shift = label_shifts(network, known, flux - moved, error=np.zeros(len(WAVE), np.float32))
     np.testing.assert_array_equal(at, known.labels)
     left = np.std(predict(network, known.labels + shift) - moved)
     assert left < 0.05 * np.std(moved - flux)
@@ -173,8 +173,8 @@ def pixels():
 def test_pixel_network_learns_a_toy_problem(pixels):
     start, with_it, _, spectra, points, scale, _ = pixels
     as_jax = [{k: jnp.asarray(v) for k, v in table.items()} for table in (spectra, points)]
-    before = payne_loss(start, *as_jax, jnp.asarray(scale)).sum()
-    after = payne_loss(with_it, *as_jax, jnp.asarray(scale)).sum()
+    before = payne_loss(start, *as_jax, scale=jnp.asarray(scale)).sum()
+    after = payne_loss(with_it, *as_jax, scale=jnp.asarray(scale)).sum()
     assert after < 0.02 * before
     flux = jax.vmap(with_it)(jnp.asarray(spectra["labels"]))
     assert np.sqrt(np.mean((np.asarray(flux) - spectra["flux"]) ** 2)) < 0.01
@@ -200,7 +200,7 @@ def test_masked_pixel_does_not_move_the_pixel_network(pixels):
     masked["ivar"] = masked["ivar"].at[0, 2].set(0.0)
     points = {k: jnp.asarray(v) for k, v in points.items()}
     spoiled = masked | {"flux": masked["flux"].at[0, 2].set(50.0)}
-    loss = [payne_loss(start, s, points, jnp.asarray(scale)) for s in (masked, spoiled)]
+    loss = [payne_loss(start, s, points, scale=jnp.asarray(scale)) for s in (masked, spoiled)]
     assert np.array_equal(loss[0], loss[1])
 
 

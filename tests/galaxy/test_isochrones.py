@@ -27,7 +27,7 @@ def test_isochrone_runs_through_its_own_stars(isochrones: Isochrones) -> None:
     track = isochrones.along(-0.63, 9.87)
     cells, weight = isochrones._corners(np.array([-0.63]), np.array([9.87]))
     eep = (track.eep - 202).astype(int)
-    mass = isochrones._mix(isochrones.initial_mass, cells[:, :, [0] * len(eep)], weight, eep)
+    mass = isochrones._mix(isochrones.initial_mass, cells[:, :, [0] * len(eep)], weight, eep=eep)
     rows = slice(30, 380, 10)  # where the initial mass still tells one phase from the next
     found = isochrones.star(np.full(35, -0.63), np.full(35, 9.87), mass[rows])
     np.testing.assert_allclose(found.teff, track.teff[rows], rtol=1e-3)

@@ -18,7 +18,9 @@ SUN = {"G": 4.67, "J": 3.67, "H": 3.32, "Ks": 3.27, "g": 5.11, "r": 4.65, "z": 4
 
 def test_sun_has_solar_magnitudes() -> None:
     """0.03 in Gaia and 2MASS, 0.1 in the bands that come from a colour."""
-    found = absolute_magnitudes(*(np.array([x]) for x in (5772.0, 4.438, 0.0, 0.0)))
+    found = absolute_magnitudes(
+        np.array([5772.0]), np.array([4.438]), np.zeros(1), log_lum=np.zeros(1)
+    )
     for band, value in SUN.items():
         assert found[band][0] == pytest.approx(value, abs=0.1 if band in "grz" else 0.03), band
     assert found["BP"][0] - found["RP"][0] == pytest.approx(0.82, abs=0.04)
@@ -26,15 +28,17 @@ def test_sun_has_solar_magnitudes() -> None:
 
 def test_stars_off_the_tables_have_no_magnitude() -> None:
     teff, logg = np.array([2500.0, 5000.0, 20000.0]), np.array([4.0, 4.0, 4.0])
-    found = absolute_magnitudes(teff, logg, np.zeros(3), np.zeros(3))
+    found = absolute_magnitudes(teff, logg, np.zeros(3), log_lum=np.zeros(3))
     assert all(np.isfinite(found[band]).tolist() == [False, True, False] for band in "GgJ")
 
 
 def test_extinction_follows_the_law_inside_the_table() -> None:
     """A_X / A_V of Cardelli et al. for the Sun; more dust, a little less per dust in G."""
-    star = (np.full(3, 5772.0), np.full(3, 4.438), np.zeros(3))
+    teff, logg = np.full(3, 5772.0), np.full(3, 4.438)
     ebv = np.array([0.0, 0.01, 1.0])
-    found = extinction(("G", "BP", "RP", "J", "H", "Ks", "g"), *star, ebv)
+    found = extinction(
+        ("G", "BP", "RP", "J", "H", "Ks", "g"), teff, logg, feh=np.zeros(3), ebv=ebv
+    )
     ratio = {"G": 0.876, "BP": 1.074, "RP": 0.647, "J": 0.290, "H": 0.183, "Ks": 0.118}
     for band, value in ratio.items():
         assert found[band][0] == 0
@@ -71,8 +75,8 @@ def test_main_sequence_of_m67_lies_on_its_isochrone(data: Path) -> None:
     track = load_isochrones().along(0.0, 9.6)
     single = track.eep < 420
     solar = np.zeros(len(track.teff))
-    light = absolute_magnitudes(track.teff, track.logg, solar, track.log_lum)
-    loss = extinction(("G", "BP", "RP"), track.teff, track.logg, solar, solar + 0.04)
+    light = absolute_magnitudes(track.teff, track.logg, solar, log_lum=track.log_lum)
+    loss = extinction(("G", "BP", "RP"), track.teff, track.logg, feh=solar, ebv=solar + 0.04)
     apparent = {b: (light[b] + loss[b] + 9.65)[single] for b in ("G", "BP", "RP")}
     order = np.argsort(apparent["G"])
     gaps = []

@@ -163,7 +163,7 @@ class Held:
         ]
         write_atomic(pack / "index.csv", "\n".join([header, *lines]) + "\n")
         counts = {kind: kinds.count(kind) for kind in ("training", "held-out", "reference")}
-        _write_tensors(pack, self.names, arrays, {
+        _write_tensors(pack, self.names, arrays, card={
             "name": pack.name,
             "description": "LTE spectra of FGK stars computed for this project, low-rank coded",
             "spectra": counts,
@@ -197,7 +197,7 @@ def read_tensors(folder: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
 
 
 def _write_tensors(
-    folder: Path, names: Sequence[str], arrays: Mapping[str, np.ndarray], card: dict[str, Any]
+    folder: Path, names: Sequence[str], arrays: Mapping[str, np.ndarray], *, card: dict[str, Any]
 ) -> None:
     path = folder / "spectra.safetensors"
     solid = {key: np.ascontiguousarray(value) for key, value in sorted(arrays.items())}
@@ -230,7 +230,7 @@ def keep_lossless(spectra: Sequence[Mapping[str, Any]], folder: Path) -> None:
     }
     joined = {k: np.concatenate([arrays[k], v]) if k in arrays else v for k, v in new.items()}
     names = (*names, *(item["name"] for item in wanted))
-    _write_tensors(folder, names, joined, {
+    _write_tensors(folder, names, joined, card={
         "name": folder.name,
         "description": "Physical spectra without coding loss, on which nothing was trained",
         "number": len(names),

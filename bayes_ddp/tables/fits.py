@@ -1,0 +1,90 @@
+"""What the FITS tables of this package have in common: cards of columns, text and checksums.
+
+Units, descriptions and UCDs are the cards TUNITn, TCOMMn and TUCDn. Checksums carry a fixed date,
+so that the same table gives the same bytes.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from bayes_ddp.files.fits import safe_card
+from bayes_ddp.tables.columns import Column
+
+__all__ = ["add_checksums", "ascii_text", "card_value", "column_cards", "read_column_cards"]
+
+# FITS does not have these units, and readers warn of an unknown TUNIT. They stand in front of the
+# description, in brackets.
+_NO_FITS_UNIT = ("dex",)
+
+# The comment of a checksum card is the time of writing.
+_EPOCH = "1970-01-01T00:00:00"
+
+_WIDTH = 68  # characters of text on one card
+
+
+def column_cards(columns: Iterable[Column]) -> dict[str, str]:
+    """Keyword -> text of the cards of a table whose columns these are, in their order.
+
+    An empty unit, description or UCD has no card.
+
+    >>> column_cards([Column("LOGG", "dex", description="gravity"), Column("AGE", "Gyr")])
+    {'TCOMM1': '[dex] gravity', 'TUNIT2': 'Gyr'}
+    """
+    cards: dict[str, str] = {}
+    for number, column in enumerate(columns, 1):
+        unit, description = column.unit, column.description
+        if unit in _NO_FITS_UNIT:
+            unit, description = "", f"[{unit}] {description}"
+        texts = {"TUNIT": unit, "TCOMM": description, "TUCD": column.ucd}
+        cards |= {f"{key}{number}": safe_card(text) for key, text in texts.items() if text}
+    return cards
+
+
+def read_column_cards(
+    header: Mapping[str, Any], content: Mapping[str, np.ndarray]
+) -> dict[str, Column]:
+    """Name -> column of a table, the inverse of ``column_cards``.
+
+    header : keyword -> value. content : name -> values, which give the type of one value.
+    """
+    numbers = {str(header[k]).strip(): k[5:] for k in header if re.fullmatch("TTYPE[0-9]+", k)}
+    columns = {}
+    for name, values in content.items():
+        unit, description, ucd = (
+            str(header.get(f"{key}{numbers[name]}", "")).strip()
+            for key in ("TUNIT", "TCOMM", "TUCD")
+        )
+        for known in _NO_FITS_UNIT:
+            first, _, rest = description.partition(" ")
+            if first == f"[{known}]":
+                unit, description = known, rest
+        dtype = values.dtype.str[1:]
+        columns[name] = Column(name, unit, dtype, ucd=ucd, description=description)
+    return columns
+
+
+def card_value(value: Any) -> bool | int | float | str:
+    """The value as a header can hold it; text beyond one card continues on the next (CONTINUE)."""
+    if isinstance(value, bool | int) or (isinstance(value, float) and np.isfinite(value)):
+        return value
+    return " ".join(safe_card(line) for line in textwrap.wrap(str(value), _WIDTH))
+
+
+def ascii_text(values: np.ndarray) -> np.ndarray:
+    """Text as ASCII bytes, which is all that FITS can hold; other values as they are.
+
+    >>> ascii_text(np.array(["5 Å"])).tolist()
+    [b'5 ?']
+    """
+    return np.char.encode(values, "ascii", "replace") if values.dtype.kind == "U" else values
+
+
+def add_checksums(hdus: Iterable[fits.PrimaryHDU | fits.BinTableHDU]) -> None:
+    """Set CHECKSUM and DATASUM in the headers of finished HDUs, with a fixed date."""
+    for hdu in hdus:
+        hdu.add_checksum(when=_EPOCH)
