@@ -36,20 +36,21 @@ class Recovery:
 def recovery(
     names: Sequence[str],
     truth: np.ndarray,
-    posterior: tuple[np.ndarray, np.ndarray, np.ndarray],
+    mean: np.ndarray,
+    *,
+    sd: np.ndarray,
+    quantile: np.ndarray,
     model_error: np.ndarray | None = None,
 ) -> list[Recovery]:
     """One ``Recovery`` per label.
 
     Parameters
     ----------
-    truth : [star label]
-    posterior
-        mean, sd [star label] and quantiles [4 star label] at 2.5, 16, 84 and 97.5 %. Stars with
-        NaN in mean or sd of a label are left out of that label.
+    truth, mean, sd : [star label]
+        Stars with NaN in mean or sd of a label are left out of that label.
+    quantile : [4 star label], at 2.5, 16, 84 and 97.5 %
     model_error : [star label], the model's own error beside sd.
     """
-    mean, sd, quantile = posterior
     rows = []
     for i, name in enumerate(names):
         known = np.isfinite(mean[:, i]) & (sd[:, i] > 0)

@@ -1,9 +1,10 @@
-"""Which stars are not what the model was made for, by what their posterior says.
+"""Warnings that follow from a posterior: every bit of ``WARN`` that a fit can set is set here.
 
-Each test asks a physical question of the draws and sets a bit of ``WARN``; none changes a number.
+Each test asks one question of the fit, of the sampler or of the draws; none changes a number.
 """
 
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,16 +15,25 @@ from jaxtyping import Array
 from bayes_ddp.flags import WARN
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.prior import LabelPrior
+from bayes_ddp.inference.problem import Problem
 from bayes_ddp.labels import LabelSpace
 
 __all__ = [
+    "RHAT_LIMIT",
     "Trained",
+    "check",
     "chi2_warning",
     "edge_warning",
+    "fit_warning",
     "odd_warning",
+    "sampler_warning",
+    "several_peaks",
     "trained_density",
     "velocity_warning",
 ]
+
+RHAT_LIMIT = 1.01
+_ESS_LIMIT = 400.0
 
 _MAX_CHI2 = 3.0  # per pixel
 _MAX_SHIFT = 5.0  # sigma
@@ -35,6 +45,42 @@ _ROTATION_SD = 5.0
 _OUTLIER = 1e-3
 _PRIOR_DRAWS = 8192
 _VALLEY, _LEAST_MASS = 0.5, 0.05
+_PEAK_DRAWS = 256
+
+
+def check(posterior: Posterior, problem: Problem, vrad_err: np.ndarray) -> np.ndarray:
+    """[star] int64, all warnings about the posteriors of a batch.
+
+    vrad_err : [star], error of the catalogue's velocity, km/s.
+    """
+    space = problem.prior.space
+    warn = sampler_warning(posterior) | chi2_warning(posterior)
+    warn |= velocity_warning(posterior, vrad_err) | edge_warning(posterior, space)
+    trained = trained_density(LabelPrior(space, problem.prior.density))
+    return warn | odd_warning(posterior, trained, lsf_sd=problem.parameters.lsf_sd)
+
+
+def fit_warning(pixels: np.ndarray, *, converged: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """[star] int64: ``NOT_CONVERGED`` and ``BAD_HESSIAN`` of stars that have pixels.
+
+    pixels : [star] number. converged, positive : [star] bool, of the optimiser and the curvature.
+    """
+    fitted = pixels > 0
+    return _bit(fitted & ~converged, WARN.NOT_CONVERGED) | _bit(
+        fitted & ~positive, WARN.BAD_HESSIAN
+    )
+
+
+def sampler_warning(posterior: Posterior) -> np.ndarray:
+    """[star] int64: ``HIGH_RHAT``, ``LOW_ESS`` and ``DIVERGENT``, by the worst label."""
+    warn, found = np.zeros(len(posterior), np.int64), posterior.diagnostics
+    if "rhat" in found:  # comparisons are False for NaN
+        warn |= _bit((found["rhat"] > RHAT_LIMIT).any(axis=1), WARN.HIGH_RHAT)
+    if "ess" in found:
+        warn |= _bit((found["ess"] < _ESS_LIMIT).any(axis=1), WARN.LOW_ESS)
+    if "divergences" in found:
+        warn |= _bit(found["divergences"] > 0, WARN.DIVERGENT)
+    return warn
 
 
 def _share(posterior: Posterior, outside: np.ndarray) -> np.ndarray:
@@ -81,12 +127,12 @@ class Trained(NamedTuple):
     depth: float
 
 
-def trained_density(space: LabelSpace, density: dict[str, Any]) -> Trained:
-    """The ``Trained`` of a model's card."""
-    law = LabelPrior(space, density)
+@lru_cache(maxsize=16)
+def trained_density(density: LabelPrior) -> Trained:
+    """The density of a model's labels, and where it ends."""
     keys = jax.random.split(jax.random.key(0), _PRIOR_DRAWS)
-    depth = jax.jit(jax.vmap(lambda key: law.log_prob(law.sample(key))))(keys)
-    return Trained(law, float(np.quantile(np.asarray(depth), _OUTLIER)))
+    depth = jax.jit(jax.vmap(lambda key: density.log_prob(density.sample(key))))(keys)
+    return Trained(density, float(np.quantile(np.asarray(depth), _OUTLIER)))
 
 
 @eqx.filter_jit
@@ -119,34 +165,42 @@ def odd_warning(posterior: Posterior, trained: Trained, *, lsf_sd: float) -> np.
     means = np.where(fitted[:, None], posterior.mean, trained.density.space.middle)
     depth = np.asarray(_log_density(trained.density, jnp.asarray(means)))
     warn |= _bit(fitted & (depth < trained.depth), WARN.EXTRAPOLATION)
-    return warn | _bit(several_peaks(posterior.draws), WARN.MULTIMODAL)
+    return warn | _bit(several_peaks(posterior.draws, posterior.weight), WARN.MULTIMODAL)
 
 
-def several_peaks(draws: np.ndarray) -> np.ndarray:
-    """[star] bool: two peaks in a label's density, half as deep again between them.
+def several_peaks(draws: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """[star] bool: two peaks in the density of a label, with a valley of half their height.
 
-    draws : [draw star label], equally weighted. A Gaussian kernel estimate with three quarters
-    of the normal-rule width; both sides of the valley hold at least 5 % of the draws.
+    draws : [draw star label]. weight : [draw star], sum 1. A Gaussian kernel estimate with three
+    quarters of the normal-rule width; both sides of the valley hold at least 5 % of the weight.
     """
     number, stars, labels = draws.shape
     found = np.zeros(stars, bool)
     if number < 100:
         return found
     for star in np.flatnonzero(np.isfinite(draws).all(axis=(0, 2))):
-        each = draws[:, star]
-        spread = each.std(axis=0)
-        z = (each - each.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-        found[star] = any(_has_valley(z[:, i]) for i in range(labels) if spread[i] > 0)
+        each, share = draws[:, star].astype(float), weight[:, star]
+        centre = share @ each
+        spread = np.sqrt(share @ (each - centre) ** 2)
+        z = (each - centre) / np.where(spread > 0, spread, 1.0)
+        found[star] = any(_has_valley(z[:, i], share) for i in range(labels) if spread[i] > 0)
     return found
 
 
-def _has_valley(z: np.ndarray) -> bool:
-    width = 0.8 * min(1.0, np.subtract(*np.quantile(z, [0.75, 0.25])) / 1.349) * len(z) ** -0.2
-    grid = np.linspace(-4, 4, 81)
-    height = np.exp(-0.5 * ((grid[:, None] - z) / max(width, 0.1)) ** 2).sum(axis=1)
+def _has_valley(z: np.ndarray, weight: np.ndarray) -> bool:
+    """Whether the weighted density of z [draw], of unit variance, has a valley."""
+    fine = np.linspace(-5, 5, 401)
+    binned, _ = np.histogram(np.clip(z, -4.99, 4.99), bins=fine, weights=weight)
+    cumulated = np.cumsum(binned)
+    quartile = np.interp([0.25, 0.75], cumulated, fine[1:])
+    # the width of the kernel is that for a few hundred draws: more of them are correlated
+    number = min(1 / np.sum(weight**2), _PEAK_DRAWS)
+    width = 0.8 * min(1.0, np.ptp(quartile) / 1.349) * number**-0.2
+    grid, centre = np.linspace(-4, 4, 81), 0.5 * (fine[1:] + fine[:-1])
+    height = np.exp(-0.5 * ((grid[:, None] - centre) / max(width, 0.1)) ** 2) @ binned
     left, right = np.maximum.accumulate(height), np.maximum.accumulate(height[::-1])[::-1]
     valley = height < _VALLEY * np.minimum(left, right)
-    below = (z[:, None] < grid).mean(axis=0)
+    below = np.interp(grid, fine[1:], cumulated)
     return bool(np.any(valley & (np.minimum(below, 1 - below) > _LEAST_MASS)))
 
 

@@ -9,11 +9,14 @@ that float32 pixels are safe.
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bayes_ddp.emulator.network import BasisNetwork
+from bayes_ddp.inference.likelihood import information
 from bayes_ddp.inference.model import BasisHead, StarModel
+from bayes_ddp.inference.parameters import Nuisances
 
 __all__ = ["Compressed", "compress"]
 
@@ -27,13 +30,15 @@ class Compressed(eqx.Module):
 
     emulator: BasisNetwork
     start: Float[Array, " rank"]
+    reference: Nuisances
     linear: Float[Array, " row"]
     quadratic: Float[Array, "row row"]
 
-    def log_likelihood(self, labels: Array, velocity: Array, width: Array) -> Float[Array, ""]:
+    def log_likelihood(self, labels: Array, nuisances: Nuisances) -> Float[Array, ""]:
         """Ln L relative to that of the best fit; arguments as ``StarModel.log_likelihood``."""
+        velocity, lsf = jax.tree.map(jnp.subtract, nuisances, self.reference)
         step = jnp.concatenate(
-            [self.emulator.coefficients(labels) - self.start, velocity[None], width]
+            [self.emulator.coefficients(labels) - self.start, velocity[None], lsf]
         )
         return step @ (self.linear - 0.5 * (self.quadratic @ step))
 
@@ -49,9 +54,10 @@ def compress(star: StarModel) -> Compressed:
     ours = head.flux / head.reference_level
     level = head.level / head.reference_level
     rows = jnp.concatenate([ours, star.by_velocity[None], star.by_width]).astype(jnp.float32)
-    pull = star.precision * star.residual
+    pull = star.noise.weigh(star.residual)
     rank = len(ours)
     bend = (ours * pull) @ level.T
-    quadratic = ((rows * star.precision) @ rows.T).astype(jnp.float64)
+    quadratic = information(star.noise, rows)
     quadratic = quadratic.at[:rank, :rank].add((bend + bend.T).astype(jnp.float64))
-    return Compressed(emulator, head.start, (rows @ pull).astype(jnp.float64), quadratic)
+    linear = (rows @ pull).astype(jnp.float64)
+    return Compressed(emulator, head.start, star.reference, linear, quadratic)

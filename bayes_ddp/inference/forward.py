@@ -19,6 +19,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
+from bayes_ddp.inference.likelihood import Noise
+from bayes_ddp.inference.parameters import Nuisances
 from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA
 from bayes_ddp.spectra.masks import LIGHT_SPEED
 from bayes_ddp.spectra.prepare import Smoother
@@ -64,6 +66,11 @@ class StarData(eqx.Module):
     vrad: Float[Array, ""]
     vrad_err: Float[Array, ""]
 
+    @property
+    def noise(self) -> Noise:
+        """The noise of the pixels as the likelihood takes it."""
+        return Noise(self.precision)
+
 
 def doppler(vrad: Array) -> Array:
     """Observed over rest wavelength, relativistic; any shape, km/s. ``doppler_factor`` in JAX."""
@@ -88,25 +95,28 @@ def taps_needed(fwhm: np.ndarray, emulator: BasisNetwork | PixelNetwork) -> int:
     return 2 * int(np.ceil(4.5 * sigma / step)) + 1
 
 
-def geometry(spectrum: Spectrum, emulator: BasisNetwork | PixelNetwork, *, taps: int) -> Geometry:
-    """The fixed geometry of a run; raises ValueError where the model covers none of the data."""
-    wave, grid = np.asarray(spectrum.wave), np.asarray(emulator.wave)
+def geometry(pixels: Any, emulator: BasisNetwork | PixelNetwork, *, taps: int) -> Geometry:
+    """The fixed geometry of a run; raises ValueError where the model covers none of the data.
+
+    pixels : a Spectrum or ``problem.Pixels``.
+    """
+    wave, grid = np.asarray(pixels.wave), np.asarray(emulator.wave)
     if wave[-1] < grid[0] or wave[0] > grid[-1]:
         raise ValueError(
             f"The data span {wave[0]:.0f}-{wave[-1]:.0f} Å and the model "
             f"{grid[0]:.0f}-{grid[-1]:.0f} Å: they do not overlap. Choose another emulator."
         )
-    arm = np.concatenate([np.full(b - a, i) for i, (_, a, b) in enumerate(spectrum.arms)])
+    arm = np.concatenate([np.full(b - a, i) for i, (_, a, b) in enumerate(pixels.arms)])
     return Geometry(
         wave=jnp.asarray(wave),
         arm=jnp.asarray(arm),
-        smoothers=tuple(Smoother(wave[a:b]) for _, a, b in spectrum.arms),
+        smoothers=tuple(Smoother(wave[a:b]) for _, a, b in pixels.arms),
         first=float(grid[0]),
         step=float(grid[1] - grid[0]),
         model_pixels=len(grid),
         model_fwhm=float(emulator.fwhm),
         taps=taps,
-        arms=spectrum.arms,
+        arms=pixels.arms,
     )
 
 
@@ -141,7 +151,7 @@ def pseudo_level(shape: Geometry, star: StarData, native: Array) -> Array:
     return jnp.where(reached, sums / jnp.where(reached, star.total, 1.0), 0.0)
 
 
-def kernel(shape: Geometry, star: StarData, velocity: Array, width: Array) -> tuple[Array, ...]:
+def kernel(shape: Geometry, star: StarData, velocity: Array, *, width: Array) -> tuple[Array, ...]:
     """(first tap [pixel], weights, d/dvelocity, d/dwidth, each [pixel tap]) of one star.
 
     Weights are a Gaussian with what the data's LSF has beyond the model's, normalised to one.
@@ -179,7 +189,7 @@ def gather(rows: Array, first: Array, weights: Array) -> Array:
 
 
 def render(
-    shape: Geometry, star: StarData, rows: Array, nuisance: tuple[Array, Array]
+    shape: Geometry, star: StarData, rows: Array, nuisances: Nuisances
 ) -> tuple[Array, Array]:
     """The normalised model of one star and its derivatives.
 
@@ -187,16 +197,16 @@ def render(
     ----------
     rows : [1 + label, model pixel] float32
         Model flux, then its gradient spectra.
-    nuisance
-        Velocity beyond vrad, km/s; [arm] LSF factors.
+    nuisances
+        Values of this star's nuisances.
 
     Returns
     -------
     [pixel], [label + 1 + arm, pixel]
         Flux over pseudo-continuum; its derivatives by label, velocity and LSF factors.
     """
-    velocity, width = nuisance
-    first, weights, by_velocity, by_width = kernel(shape, star, velocity, width)
+    velocity, width = nuisances
+    first, weights, by_velocity, by_width = kernel(shape, star, velocity, width=width)
     native = gather(rows, first, weights)
     moved = gather(rows[:1], first, by_velocity)
     spread = gather(rows[:1], first, by_width)
@@ -216,14 +226,15 @@ def star_data(shape: Geometry, spectrum: Spectrum, error: Array) -> StarData:
     Masked pixels get precision 0, and so do pixels that the model does not reach.
     """
 
-    def one(flux: Array, ivar: Array, weight: Array, fwhm: Array, vrad: Array, err: Array) -> Any:
+    def one(star: tuple[Array, ...]) -> StarData:
+        flux, ivar, weight, fwhm, vrad, err = star
         total = smooth(shape, weight)
         bare = StarData(flux, ivar, weight, total, fwhm, vrad, err)
         place = shape.wave / doppler(vrad)
         inside = (place > shape.first + 2 * shape.step) & (
             place < shape.first + (shape.model_pixels - 3) * shape.step
         )
-        first, weights, *_ = kernel(shape, bare, jnp.zeros(()), jnp.ones(len(shape.arms)))
+        first, weights, *_ = kernel(shape, bare, jnp.zeros(()), width=jnp.ones(len(shape.arms)))
         sigma = gather(error[None].astype(jnp.float32), first, weights)[0]
         good = (ivar > 0) & inside
         precision = jnp.where(good, 1 / (1 / jnp.where(good, ivar, 1.0) + sigma**2), 0.0)
@@ -243,4 +254,4 @@ def star_data(shape: Geometry, spectrum: Spectrum, error: Array) -> StarData:
         spectrum.vrad_err,
     )
     # one by one, so that a star's pixels are rounded the same in batches of every size
-    return jax.lax.map(lambda star: one(*star), tuple(map(jnp.asarray, parts)))
+    return jax.lax.map(one, tuple(map(jnp.asarray, parts)))

@@ -7,7 +7,7 @@ et al. 2024): the ordinary one needs long chains.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import blackjax
 import jax
@@ -17,49 +17,62 @@ from arviz_stats.base import array_stats
 from jaxtyping import Array, Float
 from numpyro.infer.hmc_util import dual_averaging
 
-__all__ = ["CHAINS", "nested_rhat", "run_chains"]
+__all__ = ["CHAINS", "STEPS", "Chains", "nested_rhat", "run_chains"]
 
 CHAINS = 64
 _SUPERCHAINS = 4
-_WARM, _KEEP = 32, 64
+STEPS = 64
+"""Steps of each chain that are kept, after half as many of warm-up."""
+_WARM = 32
 _LEAST_STEPS, _MOST_STEPS = 3, 9
 _FIRST_STEP = 0.4
 _ACCEPT = 0.8
 
 
-def run_chains(
-    density: Callable[[Array], Array], start: Float[Array, "chain parameter"], key: Array
-) -> tuple[Float[Array, "chain step parameter"], Array]:
-    """(draws [chain step parameter], accepted share) of ``density`` from ``start``.
+class Chains(NamedTuple):
+    """Positions [chain step parameter], their ln density [chain step], accepted share."""
 
-    density : ln density of [parameter], unit scale. The step size follows the chains' mean
-    acceptance while they warm up, and stays after that.
+    path: Float[Array, "chain step parameter"]
+    log_density: Float[Array, "chain step"]
+    accepted: Float[Array, ""]
+
+
+def run_chains(
+    log_density: Callable[[Array], Array], start: Float[Array, "chain parameter"], key: Array
+) -> Chains:
+    """Chains of ``log_density`` from ``start``.
+
+    log_density : ln density of [parameter], about unit scale. The step size follows the mean
+    acceptance of the chains while they warm up, and is constant after that.
     """
     kernel = blackjax.hmc.build_kernel()
     unit = jnp.ones(start.shape[1])
     adapt_start, adapt = dual_averaging()
-    state = jax.vmap(lambda z: blackjax.hmc.init(z, density))(start)
+    state = jax.vmap(lambda z: blackjax.hmc.init(z, log_density))(start)
 
     def move(state: Any, key: Array, size: Array) -> tuple[Any, Array]:
         count, turn = jax.random.split(key)
         steps = jax.random.randint(count, (), _LEAST_STEPS, _MOST_STEPS + 1)
         keys = jax.random.split(turn, len(start))
-        state, told = jax.vmap(lambda k, s: kernel(k, s, density, size, unit, steps))(keys, state)
-        return state, jnp.mean(told.acceptance_rate)
+        state, info = jax.vmap(lambda k, s: kernel(k, s, log_density, size, unit, steps))(
+            keys, state
+        )
+        return state, jnp.mean(info.acceptance_rate)
 
-    def turn(carry: Any, each: tuple[Array, Array]) -> tuple[Any, tuple[Array, Array]]:
+    def turn(carry: Any, each: tuple[Array, Array]) -> tuple[Any, tuple[Array, ...]]:
         state, tuned = carry
         warm, key = each
         size = _FIRST_STEP * jnp.exp(jnp.where(warm, tuned[0], tuned[1]))
         state, accepted = move(state, key, size)
         following = adapt(_ACCEPT - accepted, tuned)
         tuned = jax.tree.map(lambda new, old: jnp.where(warm, new, old), following, tuned)
-        return (state, tuned), (state.position, accepted)
+        return (state, tuned), (state.position, state.logdensity, accepted)
 
-    turns = _WARM + _KEEP
+    turns = _WARM + STEPS
     each = jnp.arange(turns) < _WARM, jax.random.split(key, turns)
-    _, (path, accepted) = jax.lax.scan(turn, (state, adapt_start(0.0)), each)
-    return jnp.moveaxis(path[_WARM:], 0, 1), jnp.mean(accepted[_WARM:])
+    _, (path, value, accepted) = jax.lax.scan(turn, (state, adapt_start(0.0)), each)
+    kept = jnp.moveaxis(path[_WARM:], 0, 1), jnp.moveaxis(value[_WARM:], 0, 1)
+    return Chains(*kept, jnp.mean(accepted[_WARM:]))
 
 
 def nested_rhat(draws: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ from numpyro.handlers import mask
 
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
 from bayes_ddp.inference.forward import Geometry, StarData, gather, kernel, pseudo_level, render
+from bayes_ddp.inference.likelihood import Noise, log_likelihood_change
+from bayes_ddp.inference.parameters import Nuisances, Parameters
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.inference.problem import Problem
 
@@ -27,33 +29,30 @@ __all__ = ["BasisHead", "PixelHead", "StarModel", "one_star_model", "spectrum_mo
 class StarModel(eqx.Module):
     """One star's data and exact model about a reference.
 
-    residual : [pixel], data minus reference model, both normalised. precision : [pixel], 0 where
-    masked. head : operator that takes a change of the emulator's output to the star's pixels.
-    by_velocity [pixel], by_width [arm pixel] : derivatives of the normalised flux.
+    residual : [pixel], data minus reference model, both normalised. noise : of these pixels.
+    head : operator from a change of the emulator's output to one of the star's pixels.
+    by_velocity, by_width : [pixel], [arm pixel], derivatives of the normalised flux.
+    reference : nuisances of the reference model.
     """
 
     emulator: BasisNetwork | PixelNetwork
     head: "BasisHead | PixelHead"
     residual: Float[Array, " pixel"]
-    precision: Float[Array, " pixel"]
+    noise: Noise
     by_velocity: Float[Array, " pixel"]
     by_width: Float[Array, "arm pixel"]
-    reference: Float[Array, " parameter"]
+    reference: Nuisances
     vrad_err: Float[Array, ""]
 
-    def change(self, labels: Array, velocity: Array, width: Array) -> Float[Array, " pixel"]:
-        """Normalised model flux minus that of the reference.
-
-        labels : [label]. velocity, width : km/s and [arm], relative to the reference.
-        """
-        moved = velocity * self.by_velocity + width @ self.by_width
+    def change(self, labels: Array, nuisances: Nuisances) -> Float[Array, " pixel"]:
+        """Normalised model flux minus that of the reference; labels [label]."""
+        velocity, lsf = jax.tree.map(jnp.subtract, nuisances, self.reference)
+        moved = velocity * self.by_velocity + lsf @ self.by_width
         return self.head(self.emulator, labels) + moved.astype(jnp.float32)
 
-    def log_likelihood(self, labels: Array, velocity: Array, width: Array) -> Float[Array, ""]:
+    def log_likelihood(self, labels: Array, nuisances: Nuisances) -> Float[Array, ""]:
         """Ln L relative to that of the reference, summed in float64."""
-        change = self.change(labels, velocity, width)
-        each = self.precision * change * (self.residual - 0.5 * change)
-        return jnp.sum(each.astype(labels.dtype))
+        return log_likelihood_change(self.noise, self.residual, self.change(labels, nuisances))
 
 
 class BasisHead(eqx.Module):
@@ -96,11 +95,11 @@ def star_model(problem: Problem, star: StarData, q: Array, *, general: bool = Fa
     slow way, the same for every emulator.
     """
     shape, emulator = problem.shape, problem.emulator
-    free, velocity, width = problem.split(q)
+    free, nuisances = problem.parameters.split(q)
     labels = problem.prior.constrain(free)
     rows = emulator.flux_and_gradient(labels)
-    flux, by_row = render(shape, star, rows, (velocity, width))
-    first, weights, *_ = kernel(shape, star, velocity, width)
+    flux, by_row = render(shape, star, rows, nuisances)
+    first, weights, *_ = kernel(shape, star, nuisances.velocity, width=nuisances.lsf)
     native = gather(rows[:1], first, weights)[0]
     level = jnp.where(star.total > 0, pseudo_level(shape, star, native), 1.0)
     head: BasisHead | PixelHead
@@ -119,15 +118,15 @@ def star_model(problem: Problem, star: StarData, q: Array, *, general: bool = Fa
         emulator=emulator,
         head=head,
         residual=jnp.where(star.precision > 0, star.flux - flux, 0.0),
-        precision=star.precision,
+        noise=star.noise,
         by_velocity=by_row[number],
         by_width=by_row[number + 1 :],
-        reference=q,
+        reference=nuisances,
         vrad_err=star.vrad_err,
     )
 
 
-def spectrum_model(star: StarModel, prior: LabelPrior, problem: Problem) -> None:
+def spectrum_model(star: StarModel, prior: LabelPrior, parameters: Parameters) -> None:
     """Generate one normalised spectrum, as its difference from the reference model.
 
     label_i  ~ prior(label_i | labels before it)
@@ -146,17 +145,16 @@ def spectrum_model(star: StarModel, prior: LabelPrior, problem: Problem) -> None
             given[name] = numpyro.sample(name, prior.conditional(name, given))
     labels = jnp.stack([given[name] for name in prior.space.names])
 
-    _, at_velocity, at_width = problem.split(star.reference)
-    velocity, width = at_velocity, at_width
-    if problem.velocity:
+    velocity, lsf = star.reference
+    if parameters.velocity:
         velocity = numpyro.sample("velocity", dist.Normal(0.0, star.vrad_err))
-    if problem.lsf_sd > 0:
-        arms = len(problem.shape.arms)
-        width = 1 + numpyro.sample("lsf", dist.Normal(jnp.zeros(arms), problem.lsf_sd).to_event(1))
+    if parameters.lsf_sd > 0:
+        neutral = jnp.zeros(len(parameters.arms))
+        lsf = 1 + numpyro.sample("lsf", dist.Normal(neutral, parameters.lsf_sd).to_event(1))
 
-    change = star.change(labels, velocity - at_velocity, width - at_width)
-    good = star.precision > 0
-    sigma = 1 / jnp.sqrt(jnp.where(good, star.precision, 1.0))
+    change = star.change(labels, Nuisances(velocity, lsf))
+    good = star.noise.precision > 0
+    sigma = 1 / jnp.sqrt(jnp.where(good, star.noise.precision, 1.0))
     with numpyro.plate("pixel", star.residual.size), mask(mask=good):
         numpyro.sample("flux", dist.Normal(change, sigma), obs=star.residual)
 

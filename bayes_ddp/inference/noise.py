@@ -8,16 +8,13 @@ about the fit as a whole. Residuals of a wrong model are correlated from pixel t
 likelihood ignores, so that label errors are lower limits.
 """
 
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array
 
-from bayes_ddp.files.paths import atomic_write
 from bayes_ddp.flags import FATAL, WARN
-from bayes_ddp.inference.laplace import fit_stars
+from bayes_ddp.inference.optimise import fit_stars
 from bayes_ddp.inference.problem import Problem, load_stars, model_flux
 from bayes_ddp.spectra.prepare import prepare
 from bayes_ddp.spectra.raw import RawSpectra
@@ -30,37 +27,22 @@ STEP = 100.0
 _MIN_PIXELS = 30
 
 
-def with_errors(
-    raw: RawSpectra, problem: Problem, *, physics: bool, batch: int, folder: Path, run: str
-) -> RawSpectra:
+def with_errors(raw: RawSpectra, problem: Problem, *, physics: bool, batch: int) -> RawSpectra:
     """The same spectra, those with ``WARN.NO_ERRORS`` with errors from a first fit.
 
-    Parameters
-    ----------
-    raw, problem, physics
-        As in the fit to come.
-    batch
-        Stars that are fitted together.
-    folder, run
-        Where each batch leaves what it found, under the name of this run: one that was stopped
-        goes on from there.
+    raw, problem, physics : as in the fit to come. batch : stars that are fitted together.
     """
     todo = np.flatnonzero(((raw.warn & int(WARN.NO_ERRORS)) > 0) & ((raw.warn & int(FATAL)) == 0))
     if not len(todo):
         return raw
     ivars = [arm.ivar.copy() for arm in raw.arms]
-    for number, start in enumerate(range(0, len(todo), batch)):
+    for start in range(0, len(todo), batch):
         rows = todo[start : start + batch]
         filled = np.concatenate([rows, np.full(batch - len(rows), rows[-1])])
         spectrum, _ = prepare(raw.take(filled), physics=physics)
-        path = folder / f"errors-{number:05d}.npz"
-        place = _places(np.asarray(spectrum.wave))
-        level = _read(path, run, (len(rows), len(place)))
-        if level is None:
-            residual = _residual(problem, spectrum)[: len(rows)]
-            level = noise_level(np.asarray(spectrum.wave), residual, place)
-            with atomic_write(path) as temporary:
-                np.savez(temporary, level=level, run=np.array(run))
+        wave = np.asarray(spectrum.wave)
+        place = _places(wave)
+        level = noise_level(wave, _residual(problem, spectrum)[: len(rows)], place)
         for arm, ivar, (_, low, high) in zip(raw.arms, ivars, spectrum.arms, strict=True):
             continuum = np.asarray(spectrum.continuum)[: len(rows), low:high]
             bright = np.where(np.isfinite(continuum), continuum, arm.flux[rows])
@@ -99,18 +81,7 @@ def _residual(problem: Problem, spectrum: Any) -> np.ndarray:
     """[star pixel] data minus best fit, normalised flux; NaN where no pixel was fitted."""
     stars = load_stars(problem, spectrum)
     fit = fit_stars(problem, stars)
-    velocity: Array
-    _, velocity, width = jax.vmap(problem.split)(fit.q)
-    model = model_flux(problem, stars, fit.labels, (velocity, width))
+    _, nuisances = jax.vmap(problem.parameters.split)(fit.q)
+    model = model_flux(problem, stars, fit.labels, nuisances)
     used = np.asarray(stars.precision) > 0
     return np.where(used, np.asarray(stars.flux) - np.asarray(model), np.nan)
-
-
-def _read(path: Path, run: str, shape: tuple[int, int]) -> np.ndarray | None:
-    """The levels that an interrupted run left, or None where these are damaged or another's."""
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            level, made_by = found["level"], str(found["run"])
-    except (OSError, ValueError, KeyError, EOFError):
-        return None
-    return level if made_by == run and level.shape == shape else None

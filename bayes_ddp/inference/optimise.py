@@ -1,29 +1,25 @@
-"""Best fit and full covariance of many stars at once.
+"""Best fit and curvature of many stars at once.
 
 Levenberg-Marquardt with analytic derivatives by label, velocity and LSF width. Several stars take
-their step together, and one that is done gives its place to the next of the batch. The curvature
-at the optimum is Gauss-Newton for the likelihood and the convex part for the prior; its inverse is
-the covariance. Parameters are unconstrained: labels themselves, unless the run file gives a label
-walls.
+their step together, and one that has converged gives its place to the next of the batch. The
+curvature at the optimum is Gauss-Newton for the likelihood and the convex part for the prior; its
+inverse is the covariance. Parameters are unconstrained: labels themselves, unless the run file
+bounds a label.
 """
 
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
 
-from bayes_ddp.flags import WARN
 from bayes_ddp.inference.forward import StarData, render
-from bayes_ddp.inference.posterior import Posterior
+from bayes_ddp.inference.likelihood import chi2, information, score
 from bayes_ddp.inference.problem import Problem
 from bayes_ddp.inference.templates import best_template
 
-__all__ = ["Fit", "Map", "fit_stars", "summarise"]
+__all__ = ["Fit", "fit_stars"]
 
 _MAX_STEPS = 30
 _NEAR = 3e-3
@@ -70,35 +66,34 @@ class _State(NamedTuple):
 def terms(problem: Problem, star: StarData, q: Array) -> tuple[Array, Array, Array, Array]:
     """(cost, gradient, curvature, chi2) of one star at q; cost is minus the log posterior."""
     prior = problem.prior
-    free, velocity, width = problem.split(q)
+    parameters = problem.parameters
+    free, nuisances = parameters.split(q)
     labels, slope = jax.jvp(prior.constrain, (free,), (jnp.ones_like(free),))
     rows = problem.emulator.flux_and_gradient(labels)
-    flux, by_row = render(problem.shape, star, rows, (velocity, width))
+    flux, by_row = render(problem.shape, star, rows, nuisances)
     outer = jnp.ones(by_row.shape[0]).at[: slope.shape[0]].set(slope)
-    picks = jnp.array(problem.picks())
-    jacobian = by_row[picks]
-    scale = outer[picks]
+    chosen = jnp.array(parameters.derivative_rows())
+    jacobian = by_row[chosen]
+    scale = outer[chosen]
     residual = star.flux - flux
-    weighted = star.precision * residual
-    chi2 = jnp.sum((weighted * residual).astype(scale.dtype))
-    right = (jacobian @ weighted).astype(scale.dtype) * scale
-    normal = ((jacobian * star.precision) @ jacobian.T).astype(scale.dtype)
-    normal = normal * jnp.outer(scale, scale)
+    fit = chi2(star.noise, residual)
+    right = score(star.noise, jacobian, residual) * scale
+    normal = information(star.noise, jacobian) * jnp.outer(scale, scale)
 
     log_prior, prior_gradient = jax.value_and_grad(prior.log_prob_free)(free)
-    prior_curvature = _bowl(-jax.hessian(prior.log_prob_free)(free))
-    nuisance = q[problem.free :]
-    tightness = problem.nuisance_precision(star)
+    prior_curvature = _convex(-jax.hessian(prior.log_prob_free)(free))
+    nuisance = q[parameters.labels :]
+    tightness = parameters.nuisance_precision(star)
     pull = jnp.concatenate([prior_gradient, -tightness * nuisance])
-    size, number = problem.size, problem.free
+    size, number = parameters.size, parameters.labels
     curvature = normal.at[:number, :number].add(prior_curvature)
     diagonal = jnp.concatenate([jnp.zeros(number), tightness])
     curvature = curvature + jnp.diag(diagonal[:size])
-    cost = 0.5 * chi2 - log_prior + 0.5 * jnp.sum(tightness * nuisance**2)
-    return cost, -(right + pull), curvature, chi2
+    cost = 0.5 * fit - log_prior + 0.5 * jnp.sum(tightness * nuisance**2)
+    return cost, -(right + pull), curvature, fit
 
 
-def _bowl(curvature: Array) -> Array:
+def _convex(curvature: Array) -> Array:
     """The convex part of the prior's curvature [free free].
 
     Where the prior's trends bend it may curve upwards a little; taken whole, that could outweigh a
@@ -129,17 +124,18 @@ def _left(curvature: Array, gradient: Array) -> Array:
 def _advance(problem: Problem, star: StarData, state: _State) -> _State:
     move = _solve(state.curvature, state.gradient, state.damping)
     bend = jnp.einsum("si,sij,sj->s", move, state.curvature, move)
-    promised = -jnp.sum(move * state.gradient, axis=1) - 0.5 * bend
+    predicted = -jnp.sum(move * state.gradient, axis=1) - 0.5 * bend
     ended = _ended(state)  # such a star only fills a place
     trial = jnp.where(ended[:, None], state.q, state.q + move)
-    cost, gradient, curvature, chi2 = jax.vmap(terms, in_axes=(None, 0, 0))(problem, star, trial)
+    evaluate = jax.vmap(terms, in_axes=(None, 0, 0))
+    cost, gradient, curvature, fit = evaluate(problem, star, trial)
     left = _left(curvature, gradient)
-    gain = (state.cost - cost + _NOISE) / (promised + _NOISE)
+    gain = (state.cost - cost + _NOISE) / (predicted + _NOISE)
     gain = jnp.where(state.left < _NEAR, 1 - jnp.sqrt(left / state.left), gain)
     gain = jnp.where(jnp.isfinite(state.cost), gain, 1.0)
     better = jnp.isfinite(cost) & (gain > 0.05) & ~ended
-    # where the true bowl is steeper than Gauss-Newton's, full steps swing across it for ever: the
-    # damping follows how much of the promised descent came
+    # where the Hessian exceeds its Gauss-Newton approximation, full steps oscillate: the gain
+    # ratio sets the damping
     factor = jnp.where(gain > 0.75, 0.1, jnp.where(gain > 0.25, 0.5, 2.0))
     factor = jnp.where(better, factor, 8.0)
     return _State(
@@ -147,7 +143,7 @@ def _advance(problem: Problem, star: StarData, state: _State) -> _State:
         cost=jnp.where(better, cost, state.cost),
         gradient=jnp.where(better[:, None], gradient, state.gradient),
         curvature=jnp.where(better[:, None, None], curvature, state.curvature),
-        chi2=jnp.where(better, chi2, state.chi2),
+        chi2=jnp.where(better, fit, state.chi2),
         damping=jnp.clip(state.damping * factor, 1e-7, 1e8),
         left=jnp.where(better, left, state.left),
         done=state.done | (~ended & (state.left < _BOTTOM)),
@@ -161,7 +157,8 @@ def _first_start(problem: Problem, stars: StarData) -> Array:
     prior = problem.prior
     start = best_template(problem.shape, stars, problem.templates)
     free = jax.vmap(lambda x: prior.unconstrain(prior.inside(x)))(start)
-    return jnp.concatenate([free, jnp.zeros((len(free), problem.size - problem.free))], axis=1)
+    others = problem.parameters.size - problem.parameters.labels
+    return jnp.concatenate([free, jnp.zeros((len(free), others))], axis=1)
 
 
 @eqx.filter_jit
@@ -173,7 +170,7 @@ def _second_start(problem: Problem, q: Array) -> tuple[Array, Array]:
     """
     prior, space = problem.prior, problem.prior.space
     place, feh = space.index("c_fe"), space.index("feh")
-    labels = jax.vmap(lambda x: prior.constrain(x[: problem.free]))(q)
+    labels = jax.vmap(lambda x: prior.constrain(x[: problem.parameters.labels]))(q)
     low, span = space.low[place], space.span[place]
     other = jnp.where(labels[:, place] > low + 0.35 * span, low + 0.05 * span, low + 0.65 * span)
     moved = jax.vmap(prior.inside)(labels.at[:, place].set(other))
@@ -183,11 +180,11 @@ def _second_start(problem: Problem, q: Array) -> tuple[Array, Array]:
 
 
 @eqx.filter_jit
-def _descend(problem: Problem, stars: StarData, q: Array, done: Array) -> _State:
+def _descend(problem: Problem, stars: StarData, q: Array, *, done: Array) -> _State:
     """Levenberg-Marquardt from q [star parameter] until every star is done."""
     count, size = q.shape
-    # no gradient and an infinite cost: the loop's first turn evaluates the start, so that the
-    # likelihood, which is most of the code, is compiled once and not once more before the loop
+    # with an infinite cost and no gradient the first turn of the loop evaluates the start, so that
+    # the likelihood is compiled once and not once more before the loop
     state = _State(
         q=q,
         cost=jnp.full(count, jnp.inf),
@@ -230,11 +227,12 @@ def _finish(problem: Problem, state: _State, pixels: Array) -> Fit:
     unit = jnp.sqrt(jnp.maximum(jnp.diagonal(state.curvature, axis1=1, axis2=2), 1e-300))
     scaled = state.curvature / (unit[:, :, None] * unit[:, None, :])
     finite = jnp.all(jnp.isfinite(scaled), axis=(1, 2))
-    scaled = jnp.where(finite[:, None, None], scaled, jnp.eye(problem.size))
+    scaled = jnp.where(finite[:, None, None], scaled, jnp.eye(problem.parameters.size))
     positive = finite & (jnp.linalg.eigvalsh(scaled)[:, 0] > 1e-12) & ~empty
-    inverse = jnp.linalg.inv(jnp.where(positive[:, None, None], scaled, jnp.eye(problem.size)))
+    eye = jnp.eye(problem.parameters.size)
+    inverse = jnp.linalg.inv(jnp.where(positive[:, None, None], scaled, eye))
     covariance = inverse / (unit[:, :, None] * unit[:, None, :])
-    labels = jax.vmap(lambda x: problem.prior.constrain(x[: problem.free]))(state.q)
+    labels = jax.vmap(lambda x: problem.prior.constrain(x[: problem.parameters.labels]))(state.q)
     return Fit(
         q=state.q, covariance=covariance, labels=labels, chi2=state.chi2, pixels=pixels,
         converged=(state.left < _NEAR) & ~empty, positive=positive,
@@ -249,85 +247,8 @@ def fit_stars(problem: Problem, stars: StarData) -> Fit:
     """
     pixels = jnp.sum(stars.precision > 0, axis=1)
     empty = pixels == 0
-    state = _descend(problem, stars, _first_start(problem, stars), empty)
+    state = _descend(problem, stars, _first_start(problem, stars), done=empty)
     if "c_fe" in problem.prior.free and "feh" in problem.prior.space.names:
         q, poor = _second_start(problem, state.q)
-        state = _better(state, _descend(problem, stars, q, empty | ~poor))
+        state = _better(state, _descend(problem, stars, q, done=empty | ~poor))
     return _finish(problem, state, pixels)
-
-
-class _Summary(NamedTuple):
-    draws: Array
-    mean: Array
-    covariance: Array
-    prior_mean: Array
-    prior_sd: Array
-    velocity: Array
-    lsf: Array
-
-
-@eqx.filter_jit
-def _laplace(problem: Problem, fit: Fit, keys: Array, number: int) -> _Summary:
-    """Gaussian draws in unconstrained parameters, and moments in labels by first order."""
-
-    def one(q: Array, covariance: Array, key: Array) -> _Summary:
-        free, velocity, width = problem.split(q)
-        block = covariance[: problem.free, : problem.free]
-        labels, slope = jax.jvp(problem.prior.constrain, (free,), (jnp.ones_like(free),))
-        picks = jnp.array([problem.prior.space.names.index(n) for n in problem.prior.free])
-        scaled = block * jnp.outer(slope[picks], slope[picks])
-        full = jnp.zeros((labels.size, labels.size)).at[jnp.ix_(picks, picks)].set(scaled)
-        unit = jnp.sqrt(jnp.diagonal(block))
-        root = unit[:, None] * jnp.linalg.cholesky(block / jnp.outer(unit, unit))
-        noise = jax.random.normal(key, (number, problem.free))
-        draws = jax.vmap(problem.prior.constrain)(free + noise @ root.T)
-        mean, sd = problem.prior.moments(labels)
-        spread = jnp.sqrt(covariance[problem.free, problem.free]) if problem.velocity else 0.0
-        return _Summary(draws, labels, full, mean, sd, jnp.stack([velocity, spread]), width)
-
-    return jax.vmap(one)(fit.q, fit.covariance, keys)
-
-
-def summarise(problem: Problem, fit: Fit, keys: Array, *, number: int) -> Posterior:
-    """The Laplace approximation as a Posterior with ``number`` draws a star.
-
-    keys : [star] random keys. Stars that were not fitted are NaN.
-    """
-    summary = jax.tree.map(np.asarray, _laplace(problem, fit, keys, number))
-    pixels, positive = np.asarray(fit.pixels), np.asarray(fit.positive)
-    fitted = pixels > 0
-    warn = np.where(fitted & ~np.asarray(fit.converged), int(WARN.NOT_CONVERGED), 0)
-    warn = warn | np.where(fitted & ~positive, int(WARN.BAD_HESSIAN), 0)
-
-    def known(values: np.ndarray) -> np.ndarray:
-        keep = positive.reshape(-1, *(1,) * (values.ndim - 1))
-        return np.where(keep, values, np.nan)
-
-    draws = np.moveaxis(known(summary.draws), 1, 0)
-    return Posterior(
-        names=problem.prior.space.names,
-        draws=draws,
-        log_weight=np.zeros(draws.shape[:2]),
-        mean=known(summary.mean),
-        covariance=known(summary.covariance),
-        prior_mean=known(summary.prior_mean),
-        prior_sd=known(summary.prior_sd),
-        chi2=known(np.asarray(fit.chi2)),
-        pixels=pixels,
-        velocity=known(summary.velocity),
-        lsf=known(summary.lsf),
-        warn=warn.astype(np.int64),
-    )
-
-
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class Map:
-    """``kind = "map"``: best fit, full covariance, draws from that Gaussian."""
-
-    draws: Annotated[int, Field(ge=0, le=100_000)] = 256
-    kind: Literal["map"] = "map"
-    diagnostics: ClassVar[tuple[str, ...]] = ()
-
-    def __call__(self, problem: Problem, stars: StarData, keys: Array) -> Posterior:
-        """Posterior of a batch; keys [star]."""
-        return summarise(problem, fit_stars(problem, stars), keys, number=max(self.draws, 2))

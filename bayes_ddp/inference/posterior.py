@@ -1,70 +1,81 @@
 """Posterior draws of a batch of stars, the one record that every sampler returns.
 
 NumPy only. Labels are in the order of ``names``; the draw axis leads, and a weight per draw goes
-with it, so that later steps (distance, orbit) can carry the same draws on.
+with it, so that later steps (distance, orbit) carry the same draws on.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
-from bayes_ddp.files.paths import atomic_write
+from bayes_ddp.flags import names as flag_names
 from bayes_ddp.labels import label
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from astropy.table import Table
 
 __all__ = [
     "QUANTILES",
     "Posterior",
     "blank",
+    "by_name",
     "concatenate",
     "from_arviz",
-    "from_dataset",
-    "open_part",
-    "read_draws",
-    "read_part",
-    "rounded",
-    "to_arviz",
-    "to_dataset",
     "weighted_quantiles",
-    "write_part",
 ]
 
 QUANTILES = {"p16": 0.16, "p50": 0.5, "p84": 0.84, "p95": 0.95}
-"""Those of a catalogue, by the names they have among a sampler's diagnostics."""
+"""Quantiles of the catalogue, by their names among the diagnostics."""
+
+_DRAW_FIRST = ("draws", "log_weight", "log_prior", "log_likelihood")
+_NOT_PER_STAR = ("names", "arms", "chains", "nuisances", "diagnostics")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Posterior:
     """Draws and summaries of the labels of a batch of stars.
 
-    names : labels, in order.
+    ids : [star] identifiers.
+    names, arms : labels in order; arms of the spectrograph.
     draws : [draw star label]; chains of a Markov sampler stand one after another.
-    log_weight : [draw star], 0 for equally weighted draws.
+    nuisances : ``velocity`` (km/s beyond the catalogue's) and ``lsf_<arm>`` (factor on the LSF
+        width) -> [draw star].
+    log_weight : [draw star], equal for equally weighted draws, -inf for draws that do not count.
+    log_prior : [draw star], ln prior density of the labels.
+    log_likelihood : [draw star], minus half of chi2; NaN where the sampler does not evaluate it.
+    mode : [star label], the best fit.
     mean, covariance : [star label], [star label label]; NaN for stars that were not fitted.
-    prior_mean, prior_sd : [star label], at the star's Teff, log g and [Fe/H].
+    prior_mean, prior_covariance : of the prior at the star's Teff, log g and [Fe/H], as ``mean``.
+    velocity : [star 2], mean and standard deviation of the velocity beyond the catalogue's, km/s.
+    lsf : [star arm], mean factor on the LSF width.
     chi2, pixels : [star], at the best fit.
-    velocity : [star 2], fitted velocity beyond the catalogue's and its error, km/s.
-    lsf : [star arm], fitted factor on the LSF width.
-    warn : [star] int64.
-    chains : how many chains the draws hold.
+    warn : [star] int64, bits of ``WARN``.
+    chains : number of chains that the draws consist of.
     diagnostics : name -> [star label] or [star]; ``rhat``, ``ess``, ``khat``, ``divergences``
         and quantiles ``p16``, ``p50``, ``p84``, ``p95``.
     """
 
+    ids: np.ndarray
     names: tuple[str, ...]
+    arms: tuple[str, ...]
     draws: np.ndarray
+    nuisances: dict[str, np.ndarray]
     log_weight: np.ndarray
+    log_prior: np.ndarray
+    log_likelihood: np.ndarray
+    mode: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
     prior_mean: np.ndarray
-    prior_sd: np.ndarray
-    chi2: np.ndarray
-    pixels: np.ndarray
+    prior_covariance: np.ndarray
     velocity: np.ndarray
     lsf: np.ndarray
+    chi2: np.ndarray
+    pixels: np.ndarray
     warn: np.ndarray
     chains: int = 1
     diagnostics: dict[str, np.ndarray] = field(default_factory=dict)
@@ -72,37 +83,131 @@ class Posterior:
     def __len__(self) -> int:
         return len(self.mean)
 
+    def __repr__(self) -> str:
+        clean = int(np.count_nonzero(self.warn == 0))
+        return (
+            f"<Posterior of {len(self)} stars ({clean} without a warning): "
+            f"{len(self.draws)} draws of {len(self.names)} labels>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The first stars as a table, for notebooks."""
+        shown = self.take(np.arange(min(len(self), 10))).to_table()
+        more = f"<p>{len(self) - 10} more stars</p>" if len(self) > 10 else ""
+        return f"<p>{repr(self)[1:-1]}</p>{shown._repr_html_()}{more}"
+
     @property
     def sd(self) -> np.ndarray:
         """[star label], marginal standard deviation."""
         return np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
 
-    def quantiles(self, levels: Sequence[float]) -> np.ndarray:
-        """[level star label], weighted quantiles of the draws; NaN where a star has no draws."""
+    @property
+    def prior_sd(self) -> np.ndarray:
+        """[star label], standard deviation of the prior."""
+        return np.sqrt(np.diagonal(self.prior_covariance, axis1=1, axis2=2))
+
+    @property
+    def weight(self) -> np.ndarray:
+        """[draw star], weights that sum to 1 for each star; NaN for stars without draws."""
         with np.errstate(invalid="ignore"):
             weight = np.exp(self.log_weight - np.max(self.log_weight, axis=0))
+        return weight / weight.sum(axis=0)
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """[star] bool, whether the star has draws."""
+        return np.isfinite(self.mean).all(axis=1)
+
+    def quantiles(self, levels: Sequence[float]) -> np.ndarray:
+        """[level star label], weighted quantiles of the draws; NaN where a star has no draws."""
         result = np.full((len(levels), *self.mean.shape), np.nan)
-        for star in np.flatnonzero(np.isfinite(self.draws).all(axis=(0, 2))):
+        weight = self.weight
+        for star in np.flatnonzero(self.fitted):
             result[:, star] = weighted_quantiles(self.draws[:, star], weight[:, star], levels)
         return result
 
     def summary(self) -> np.ndarray:
-        """[level star label], the ``QUANTILES``: of all draws that a sampler made, if it tells."""
+        """[level star label], the ``QUANTILES`` of all draws that the sampler made."""
         if QUANTILES.keys() <= self.diagnostics.keys():
             return np.stack([self.diagnostics[name] for name in QUANTILES])
         return self.quantiles(tuple(QUANTILES.values()))
 
-    def take(self, rows: np.ndarray) -> "Posterior":
+    def take(self, rows: np.ndarray | Sequence[int]) -> "Posterior":
         """The stars in ``rows``, in that order."""
+        rows = np.asarray(rows)
         changed: dict[str, Any] = {
-            name: getattr(self, name)[:, rows] for name in ("draws", "log_weight")
+            name: getattr(self, name)[:, rows]
+            if name in _DRAW_FIRST
+            else getattr(self, name)[rows]
+            for name in _per_star()
         }
-        for name in ("mean", "covariance", "prior_mean", "prior_sd", "chi2", "pixels"):
-            changed[name] = getattr(self, name)[rows]
-        for name in ("velocity", "lsf", "warn"):
-            changed[name] = getattr(self, name)[rows]
+        changed["nuisances"] = {n: v[:, rows] for n, v in self.nuisances.items()}
         changed["diagnostics"] = {n: v[rows] for n, v in self.diagnostics.items()}
         return replace(self, **changed)
+
+    def equally_weighted(self, number: int) -> "Posterior":
+        """The record with ``number`` draws per star, resampled by their weights.
+
+        Quantiles of all draws are kept among the diagnostics. The choice depends on the star's
+        identifier alone. Draws that are equally weighted and few enough stay as they are.
+        """
+        quantiles = dict(zip(QUANTILES, self.summary(), strict=True))
+        known = replace(self, diagnostics=self.diagnostics | quantiles)
+        if number >= len(self.draws) and not np.ptp(self.log_weight, axis=0).any():
+            return known
+        weight, fitted = self.weight, self.fitted
+        chosen = np.zeros((number, len(self)), int)
+        for star in np.flatnonzero(fitted):
+            seed = hashlib.sha256(str(self.ids[star]).encode()).digest()[:8]
+            rng = np.random.default_rng(int.from_bytes(seed, "little"))
+            chosen[:, star] = systematic(weight[:, star], number, rng)
+        columns = np.arange(len(self))
+        changed = {name: getattr(self, name)[chosen, columns] for name in _DRAW_FIRST}
+        changed["log_weight"] = np.zeros((number, len(self)))
+        nuisances = {n: v[chosen, columns] for n, v in self.nuisances.items()}
+        return replace(known, nuisances=nuisances, chains=1, **changed)
+
+    def to_arviz(self, star: int, *, number: int = 1000) -> "xr.DataTree":
+        """One star's draws as an ArviZ DataTree, each label and nuisance a variable [chain draw].
+
+        star : its place in this record. number : of draws that weighted draws are resampled to.
+        """
+        import arviz as az
+
+        one = self.take([star])
+        if np.ptp(one.log_weight) > 0:
+            one = one.equally_weighted(number)
+        by_chain = (one.chains, -1)
+        group = {n: one.draws[:, 0, i].reshape(by_chain) for i, n in enumerate(one.names)}
+        group |= {n: v[:, 0].reshape(by_chain) for n, v in one.nuisances.items()}
+        return az.from_dict({"posterior": group})
+
+    def to_table(self) -> "Table":
+        """One row per star: identifier, mean and error of every label, warnings.
+
+        These are means as they are; which labels are detected is the catalogue's to say.
+        """
+        from astropy.table import Column, Table
+
+        table = Table({"ID": self.ids})
+        for i, name in enumerate(self.names):
+            row = label(name)
+            for end, values in (("", self.mean[:, i]), ("_ERR", self.sd[:, i])):
+                text = row.description if not end else f"standard deviation of {row.column}"
+                table[row.column + end] = Column(values, unit=row.unit or None, description=text)
+                table[row.column + end].format = f".{row.digits}f"
+        table["WARN"] = self.warn
+        table["WARNINGS"] = [" ".join(flag_names(int(bits))) for bits in self.warn]
+        return table
+
+
+def _per_star() -> list[str]:
+    return [f.name for f in fields(Posterior) if f.name not in _NOT_PER_STAR]
+
+
+def by_name(arms: Sequence[str], velocity: np.ndarray, lsf: np.ndarray) -> dict[str, np.ndarray]:
+    """Name -> [draw star] of velocity [draw star] and LSF factors [draw star arm]."""
+    return {"velocity": velocity} | {f"lsf_{a}": lsf[..., i] for i, a in enumerate(arms)}
 
 
 def weighted_quantiles(
@@ -116,160 +221,74 @@ def weighted_quantiles(
     return np.stack([np.interp(levels, at, values) for at, values in columns], axis=1)
 
 
+def systematic(weight: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    """[number] indices drawn with ``weight`` [draw] (sum 1): systematic resampling, shuffled."""
+    places = (np.arange(number) + rng.random()) / number
+    chosen = np.searchsorted(np.cumsum(weight), places).clip(max=len(weight) - 1)
+    return rng.permutation(chosen)
+
+
 def concatenate(parts: Sequence[Posterior]) -> Posterior:
-    """One record of all stars in ``parts``, which must share labels, draws and chains."""
+    """One record of all stars in ``parts``, which must share labels, arms, draws and chains."""
     first = parts[0]
-    along = {"draws": 1, "log_weight": 1}
     changed: dict[str, Any] = {
-        f.name: np.concatenate([getattr(p, f.name) for p in parts], axis=along.get(f.name, 0))
-        for f in fields(Posterior)
-        if f.name not in ("names", "chains", "diagnostics")
+        name: np.concatenate(
+            [getattr(p, name) for p in parts], axis=1 if name in _DRAW_FIRST else 0
+        )
+        for name in _per_star()
     }
-    changed["diagnostics"] = {
-        name: np.concatenate([p.diagnostics[name] for p in parts]) for name in first.diagnostics
-    }
+    for name in ("nuisances", "diagnostics"):
+        tables: list[Mapping[str, np.ndarray]] = [getattr(p, name) for p in parts]
+        axis = 1 if name == "nuisances" else 0
+        changed[name] = {
+            n: np.concatenate([table[n] for table in tables], axis=axis) for n in tables[0]
+        }
     return replace(first, **changed)
 
 
-def to_arviz(posterior: Posterior, star: int) -> xr.DataTree:
-    """One star's draws as an ArviZ DataTree, each label a variable [chain draw].
-
-    Raises ValueError where the draws are weighted: ArviZ has no place for weights.
-    """
-    if np.ptp(posterior.log_weight[:, star]) > 0:
-        raise ValueError("These draws carry weights, which ArviZ does not: resample them first.")
-    import arviz as az
-
-    draws = posterior.draws[:, star].reshape(posterior.chains, -1, len(posterior.names))
-    group = {name: draws[..., i] for i, name in enumerate(posterior.names)}
-    return az.from_dict({"posterior": group})
-
-
-def from_arviz(tree: xr.DataTree, names: Sequence[str]) -> np.ndarray:
+def from_arviz(tree: "xr.DataTree", names: Sequence[str]) -> np.ndarray:
     """[draw label] of one star from a DataTree, chains one after another."""
     group = tree["posterior"]
     return np.stack([np.asarray(group[name]).reshape(-1) for name in names], axis=-1)
 
 
 def blank(
-    names: tuple[str, ...], stars: int, arms: int, *, diagnostics: Sequence[str] = ()
+    names: tuple[str, ...],
+    ids: np.ndarray,
+    arms: tuple[str, ...],
+    *,
+    number: int = 2,
+    diagnostics: Sequence[str] = (),
 ) -> Posterior:
-    """The posterior of ``stars`` stars that were not fitted: NaN everywhere.
+    """The posterior of stars that were not fitted: NaN everywhere.
 
-    diagnostics : those that the run's sampler reports.
+    number : of draws. diagnostics : those that the run's sampler reports.
     """
-    size = len(names)
-    nothing = {"divergences": np.zeros(stars, np.int32)}
-    nothing |= {name: np.full((stars, size), np.nan) for name in QUANTILES}
+    stars, size = len(ids), len(names)
+
+    def nothing(*shape: int) -> np.ndarray:
+        return np.full(shape, np.nan)
+
+    special = {"divergences": np.zeros(stars, np.int32), "khat": nothing(stars)}
+    per_label = {n: nothing(stars, size) for n in (*QUANTILES, "rhat", "ess")}
     return Posterior(
+        ids=np.asarray(ids, str),
         names=names,
-        draws=np.full((2, stars, size), np.nan),
-        log_weight=np.zeros((2, stars)),
-        mean=np.full((stars, size), np.nan),
-        covariance=np.full((stars, size, size), np.nan),
-        prior_mean=np.full((stars, size), np.nan),
-        prior_sd=np.full((stars, size), np.nan),
-        chi2=np.full(stars, np.nan),
+        arms=arms,
+        draws=nothing(number, stars, size),
+        nuisances=by_name(arms, nothing(number, stars), nothing(number, stars, len(arms))),
+        log_weight=np.zeros((number, stars)),
+        log_prior=nothing(number, stars),
+        log_likelihood=nothing(number, stars),
+        mode=nothing(stars, size),
+        mean=nothing(stars, size),
+        covariance=nothing(stars, size, size),
+        prior_mean=nothing(stars, size),
+        prior_covariance=nothing(stars, size, size),
+        velocity=nothing(stars, 2),
+        lsf=nothing(stars, len(arms)),
+        chi2=nothing(stars),
         pixels=np.zeros(stars, np.int64),
-        velocity=np.full((stars, 2), np.nan),
-        lsf=np.full((stars, arms), np.nan),
         warn=np.zeros(stars, np.int64),
-        diagnostics={n: nothing.get(n, np.full(stars, np.nan)) for n in diagnostics},
+        diagnostics={n: (special | per_label)[n] for n in diagnostics},
     )
-
-
-def rounded(posterior: Posterior, warn: np.ndarray) -> Posterior:
-    """The record as a file keeps it: draws and weights in float32, ``warn`` put in.
-
-    A catalogue made of this is the same whether its parts were fitted now or read back.
-    """
-    return replace(
-        posterior,
-        draws=posterior.draws.astype(np.float32),
-        log_weight=posterior.log_weight.astype(np.float32),
-        warn=np.asarray(warn, np.int64),
-    )
-
-
-_AXES = {
-    "draws": ("draw", "star", "param"),
-    "log_weight": ("draw", "star"),
-    "mean": ("star", "param"),
-    "covariance": ("star", "param", "other_param"),
-    "prior_mean": ("star", "param"),
-    "prior_sd": ("star", "param"),
-    "chi2": ("star",),
-    "pixels": ("star",),
-    "velocity": ("star", "value_error"),
-    "lsf": ("star", "arm"),
-    "warn": ("star",),
-}
-
-
-def to_dataset(posterior: Posterior, identifiers: Sequence[str]) -> xr.Dataset:
-    """The whole record as an xarray Dataset, keyed by identifier.
-
-    The label axis is called ``param``: ArviZ breaks on a dimension called ``label``.
-    """
-    data = {name: (axes, getattr(posterior, name)) for name, axes in _AXES.items()}
-    for name, values in posterior.diagnostics.items():
-        data[f"diagnostic_{name}"] = (("star", "param")[: values.ndim], values)
-    names = list(posterior.names)
-    return xr.Dataset(
-        data,
-        coords={"param": names, "star": list(identifiers)},
-        attrs={"chains": posterior.chains, "units": [label(n).unit or "1" for n in names]},
-    )
-
-
-def from_dataset(data: xr.Dataset) -> Posterior:
-    """The record that ``to_dataset`` wrote."""
-    extra = {
-        str(name).removeprefix("diagnostic_"): data[name].values
-        for name in data.data_vars
-        if str(name).startswith("diagnostic_")
-    }
-    return Posterior(
-        names=tuple(str(n) for n in data["param"].values),
-        chains=int(data.attrs["chains"]),
-        diagnostics=extra,
-        **{name: data[name].values for name in _AXES},
-    )
-
-
-def write_part(path: Path, posterior: Posterior, identifiers: Sequence[str], run: str) -> None:
-    """Write one chunk of a run to ``path`` at once or not at all; ``run`` says which run."""
-    data = to_dataset(posterior, identifiers).assign_attrs(run=run)
-    packed = {str(n): {"zlib": True, "complevel": 1, "shuffle": True} for n in ("draws",)}
-    with atomic_write(path) as temporary:
-        data.to_netcdf(temporary, engine="h5netcdf", encoding=packed)
-
-
-def open_part(path: Path) -> xr.Dataset:
-    """One part of a run as a Dataset, all in memory."""
-    return xr.load_dataset(path, engine="h5netcdf")
-
-
-def read_part(path: Path, run: str) -> Posterior | None:
-    """The chunk in ``path``, or None where it is damaged or of another run."""
-    try:
-        data = open_part(path)
-    except (OSError, ValueError, KeyError):
-        return None
-    return from_dataset(data) if data.attrs.get("run") == run else None
-
-
-def read_draws(folder: Path) -> xr.Dataset:
-    """All draws of a run, from ``draws/part-*.nc``; raises FileNotFoundError where none is.
-
-    Variables ``draws`` [draw star param] and ``log_weight`` [draw star]; ``star`` is the
-    identifier, ``param`` the label.
-    """
-    parts = sorted(Path(folder).glob("part-*.nc"))
-    if not parts:
-        raise FileNotFoundError(
-            f"{folder} holds no part-*.nc: a run writes them to OUTPUT/draws unless [output] "
-            "draws = false."
-        )
-    loaded = [open_part(part)[["draws", "log_weight"]] for part in parts]
-    return xr.concat(loaded, dim="star")

@@ -20,6 +20,7 @@ from numpyro.distributions.transforms import biject_to
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from bayes_ddp.emulator.density import usual_vmic
 from bayes_ddp.labels import LabelSpace
 
 __all__ = ["PRIORS", "Fixed", "LabelPrior", "Normal", "SoftUniform", "TruncatedNormal", "Uniform"]
@@ -221,7 +222,9 @@ class LabelPrior:
             return self._logg(given["teff"], high, high - low)
         if name == "vmic":
             half = self.density["vmic_half_width"]
-            return dist.Normal(self._usual_vmic(given), half / np.sqrt(3))
+            return dist.Normal(
+                usual_vmic(given["teff"], given["logg"], self.density, xp=jnp), half / np.sqrt(3)
+            )
         if name in self._alpha:
             before, slope, sd = self._alpha[name]
             mean = self._trend(name, given["feh"])
@@ -267,12 +270,6 @@ class LabelPrior:
         variance = variance + share * ((high - low) ** 2 / 12 + centre**2) - mean**2
         return dist.Normal(mean, jnp.sqrt(variance))
 
-    def _usual_vmic(self, given: dict[str, Any]) -> Any:
-        constant, by_logg, by_teff, hot_from = self.density["vmic_usual"]
-        hot = jnp.maximum(given["teff"] - hot_from, 0.0)
-        usual = constant + by_logg * given["logg"] + by_teff * hot
-        return jnp.clip(usual, *self.density["vmic_usual_range"])
-
     def log_prob(self, labels: Float[Array, " label"]) -> Float[Array, ""]:
         """Log density at [label]; fixed labels contribute nothing."""
         given = {n: labels[self.space.index(n)] for n in self.order}
@@ -289,27 +286,24 @@ class LabelPrior:
         return jnp.stack([given[n] for n in self.space.names])
 
     def moments(self, labels: Float[Array, " label"]) -> tuple[Array, Array]:
-        """Prior mean and sd [label] at this star's Teff, log g and [Fe/H] (marginal for those).
+        """Prior mean [label] and covariance [label label] at this star's Teff, log g and [Fe/H].
 
-        The common part of the alpha elements is not conditioned on. A fixed label has sd 0.
+        Those three themselves have their marginal mean and variance. A fixed label has variance 0.
         """
         given = {n: labels[self.space.index(n)] for n in self.order}
         for name in self._alpha:
             given[name] = self._trend(name, given["feh"])
-        mean, sd = [], []
-        for name in self.space.names:
-            law = self.conditional(name, given)
-            mean.append(law.mean)
-            spread = jnp.sqrt(law.variance)
-            if name in self._alpha and name not in self.chosen:
-                spread = jnp.sqrt(self._alpha_variance(name))
-            sd.append(spread)
-        return jnp.stack(mean), jnp.stack(sd)
-
-    def _alpha_variance(self, name: str) -> float:
-        table = self.density
-        common = table["alpha_half_width"] * table["alpha_share"][name]
-        return (common**2 + table["half_width"][name] ** 2) / 3
+        laws = [self.conditional(name, given) for name in self.space.names]
+        covariance = jnp.diag(jnp.stack([law.variance for law in laws]))
+        table, common = self.density, self.density["alpha_half_width"]
+        together = [name for name in self._alpha if name not in self.chosen]
+        for name in together:
+            for other in together:
+                shared = common**2 * table["alpha_share"][name] * table["alpha_share"][other]
+                own = table["half_width"][name] ** 2 if name == other else 0.0
+                place = self.space.index(name), self.space.index(other)
+                covariance = covariance.at[place].set((shared + own) / 3)
+        return jnp.stack([law.mean for law in laws]), covariance
 
     def constrain(self, free: Float[Array, " free"]) -> Float[Array, " label"]:
         """All labels from unconstrained values of the free ones (the identity without walls)."""

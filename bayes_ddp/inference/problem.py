@@ -1,6 +1,6 @@
 """What a run fits: emulator, prior, nuisances and geometry, put together once."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,13 +19,21 @@ from bayes_ddp.inference.forward import (
     star_data,
     taps_needed,
 )
+from bayes_ddp.inference.parameters import Nuisances, Parameters
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.inference.templates import Templates, make_templates
 from bayes_ddp.spectra.spectrum import Spectrum
+from bayes_ddp.spectra.surveys import SURVEYS
 
-__all__ = ["Nuisance", "Problem", "load_stars", "make_problem", "model_flux", "require_float64"]
-
-_LSF_SD = {"desi": 0.03, "lamost": 0.10, "sdss": 0.05, "table": 0.05}
+__all__ = [
+    "Nuisance",
+    "Pixels",
+    "Problem",
+    "load_stars",
+    "make_problem",
+    "model_flux",
+    "require_float64",
+]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -45,7 +53,7 @@ class Nuisance:
 
     def lsf_sd(self, survey: str) -> float:
         """Prior sd of the LSF factors for one survey."""
-        return _LSF_SD[survey] if self.lsf is None else self.lsf
+        return SURVEYS[survey].lsf_sd if self.lsf is None else self.lsf
 
 
 class Problem(eqx.Module):
@@ -56,44 +64,7 @@ class Problem(eqx.Module):
     error: Float[Array, " model_pixel"]
     templates: Templates
     prior: LabelPrior = eqx.field(static=True)
-    velocity: bool = eqx.field(static=True)
-    lsf_sd: float = eqx.field(static=True)
-
-    @property
-    def free(self) -> int:
-        """Number of labels that are fitted."""
-        return len(self.prior.free)
-
-    @property
-    def size(self) -> int:
-        """Number of parameters: free labels, velocity, LSF factors."""
-        return self.free + int(self.velocity) + (len(self.shape.arms) if self.lsf_sd > 0 else 0)
-
-    def split(self, q: Array) -> tuple[Array, Array, Array]:
-        """(free labels, velocity in km/s, [arm] LSF factors) from a parameter vector."""
-        velocity = q[self.free] if self.velocity else jnp.zeros(())
-        arms = len(self.shape.arms)
-        width = 1 + q[-arms:] if self.lsf_sd > 0 else jnp.ones(arms)
-        return q[: self.free], velocity, width
-
-    def picks(self) -> list[int]:
-        """Rows of ``render``'s derivatives that belong to the parameters, in order."""
-        names = self.prior.space.names
-        rows = [names.index(n) for n in self.prior.free]
-        if self.velocity:
-            rows.append(len(names))
-        if self.lsf_sd > 0:
-            rows.extend(len(names) + 1 + i for i in range(len(self.shape.arms)))
-        return rows
-
-    def nuisance_precision(self, star: StarData) -> Array:
-        """[parameter - free], inverse prior variance of the nuisances, whose means are 0."""
-        parts = []
-        if self.velocity:
-            parts.append(1 / star.vrad_err[None] ** 2)
-        if self.lsf_sd > 0:
-            parts.append(jnp.full(len(self.shape.arms), self.lsf_sd**-2))
-        return jnp.concatenate(parts) if parts else jnp.zeros(0)
+    parameters: Parameters = eqx.field(static=True)
 
 
 def require_float64() -> None:
@@ -105,21 +76,32 @@ def require_float64() -> None:
         )
 
 
+class Pixels(NamedTuple):
+    """The pixels that all spectra of a problem share; a ``Spectrum`` has the same fields.
+
+    wave : [pixel] Å vacuum, barycentric. arms : (name, first pixel, past the last pixel).
+    """
+
+    wave: np.ndarray
+    arms: tuple[tuple[str, int, int], ...]
+    survey: str
+
+
 def make_problem(
-    spectrum: Spectrum,
+    pixels: Pixels | Spectrum,
     emulator: BasisNetwork | PixelNetwork,
     prior: LabelPrior,
     *,
     nuisance: Nuisance | None = None,
     mismatch: np.ndarray | None = None,
-    fwhm: np.ndarray | None = None,
+    fwhm: tuple[float, float] | None = None,
 ) -> Problem:
-    """Put a run together.
+    """What is fitted to spectra on the given pixels.
 
     Parameters
     ----------
-    spectrum
-        Any batch of the run; its wavelengths, survey and widths of the LSF hold for all.
+    pixels
+        A batch of spectra, or what its wavelengths are.
     emulator, prior
         Prior and emulator share a label space.
     nuisance
@@ -127,14 +109,16 @@ def make_problem(
     mismatch : [model pixel], normalised flux
         Added in quadrature to the emulator's error.
     fwhm : Å
-        LSF widths of all stars of the run, where ``spectrum`` is only some of them.
+        Typical and largest width of the LSF; by default those of ``pixels``, a Spectrum.
 
     Raises RuntimeError without float64, ValueError where model and data do not fit together.
     """
     require_float64()
     nuisance = nuisance or Nuisance()
-    fwhm = np.asarray(spectrum.fwhm if fwhm is None else fwhm)
-    shape = geometry(spectrum, emulator, taps=taps_needed(fwhm, emulator))
+    if fwhm is None:
+        widths = np.asarray(pixels.fwhm)  # type: ignore[union-attr]
+        fwhm = float(np.median(widths)), float(widths.max())
+    shape = geometry(pixels, emulator, taps=taps_needed(np.array(fwhm), emulator))
     error = np.asarray(emulator.error, np.float32)
     if mismatch is not None:
         error = np.sqrt(error**2 + np.asarray(mismatch, np.float32) ** 2)
@@ -143,27 +127,30 @@ def make_problem(
         shape=shape,
         emulator=emulator,
         error=jnp.asarray(error),
-        templates=make_templates(shape, emulator, prior, fwhm=float(np.median(fwhm))),
+        templates=make_templates(shape, emulator, prior, fwhm=fwhm[0]),
         prior=prior,
-        velocity=nuisance.velocity,
-        lsf_sd=nuisance.lsf_sd(spectrum.survey),
+        parameters=Parameters(
+            names=prior.space.names,
+            free=prior.free,
+            arms=tuple(name for name, _, _ in pixels.arms),
+            velocity=nuisance.velocity,
+            lsf_sd=nuisance.lsf_sd(pixels.survey),
+        ),
     )
 
 
 @eqx.filter_jit
-def model_flux(
-    problem: Problem, stars: StarData, labels: Array, nuisance: tuple[Array, Array]
-) -> Array:
+def model_flux(problem: Problem, stars: StarData, labels: Array, nuisances: Nuisances) -> Array:
     """[star pixel] normalised models of a batch.
 
-    labels : [star label]. nuisance : velocity beyond vrad [star], km/s; LSF factors [star arm].
+    labels : [star label]. nuisances : velocity beyond vrad [star], km/s; LSF factors [star arm].
     """
 
-    def one(star: StarData, labels: Array, velocity: Array, width: Array) -> Array:
+    def one(star: StarData, labels: Array, nuisances: Nuisances) -> Array:
         rows = problem.emulator(labels)[None]
-        return render(problem.shape, star, rows, (velocity, width))[0]
+        return render(problem.shape, star, rows, nuisances)[0]
 
-    return jax.vmap(one)(stars, labels, *nuisance)
+    return jax.vmap(one)(stars, labels, nuisances)
 
 
 @eqx.filter_jit

@@ -1,6 +1,6 @@
 """The samplers a run file can name. To add one, add its class here; the protocol test finds it."""
 
-from bayes_ddp.inference.importance import Exact
+from bayes_ddp.inference.exact import Exact
 from bayes_ddp.inference.laplace import Map
 from bayes_ddp.inference.nuts import Nuts
 

@@ -1,6 +1,6 @@
-"""A small survey for every test of this room: two short arms, the shipped emulator cut to them.
+"""A small survey for every test of this folder: two short arms, the shipped emulator cut to them.
 
-Problem and batch shape are shared by the whole session, so that each function is compiled once.
+Problem and batch size are shared by the whole session, so that each function is compiled once.
 """
 
 import itertools
@@ -21,15 +21,16 @@ from scipy.signal import resample
 from bayes_ddp.emulator.card import load_emulator, read_card
 from bayes_ddp.emulator.network import BasisNetwork
 from bayes_ddp.inference.forward import StarData, render
-from bayes_ddp.inference.importance import Exact
-from bayes_ddp.inference.laplace import Fit, Map, fit_stars, summarise
-from bayes_ddp.inference.nuts import Nuts
+from bayes_ddp.inference.laplace import summarise
+from bayes_ddp.inference.optimise import Fit, fit_stars
+from bayes_ddp.inference.parameters import Nuisances
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.inference.problem import Problem, load_stars, make_problem
-from bayes_ddp.inference.samplers import SAMPLERS
+from bayes_ddp.inference.samplers import SAMPLERS, Exact, Map, Nuts
 from bayes_ddp.spectra.desi.read import DESI_WAVE
 from bayes_ddp.spectra.masks import apply_masks
+from bayes_ddp.spectra.raw import RawArm, RawSpectra
 from bayes_ddp.spectra.spectrum import Spectrum
 
 BATCH = 64
@@ -45,10 +46,13 @@ def cut(emulator: BasisNetwork, low: float, high: float, rank: int) -> BasisNetw
         lambda e: (e.weight, e.mean, e.basis, e.error, e.wave),
         emulator,
         (
-            emulator.weight[:, :rank], emulator.mean[keep], emulator.basis[:rank, keep],
-            emulator.error[keep], emulator.wave[keep],
+            emulator.weight[:, :rank],
+            emulator.mean[keep],
+            emulator.basis[:rank, keep],
+            emulator.error[keep],
+            emulator.wave[keep],
         ),
-    )  # fmt: skip
+    )
 
 
 def pixels_of(arms: dict[str, tuple[float, float, float]], count: int, **changed: Any) -> Spectrum:
@@ -57,7 +61,7 @@ def pixels_of(arms: dict[str, tuple[float, float, float]], count: int, **changed
     fwhm = [np.full(w.size, a[2]) for w, a in zip(waves, arms.values(), strict=True)]
     ends = np.cumsum([0, *map(len, waves)])
     one = np.ones((count, ends[-1]), np.float32)
-    told = {
+    fields = {
         "wave": np.concatenate(waves),
         "flux": one,
         "ivar": 1e4 * one,
@@ -71,15 +75,15 @@ def pixels_of(arms: dict[str, tuple[float, float, float]], count: int, **changed
         ),
         "survey": "desi",
     }
-    return Spectrum(**told | changed)
+    return Spectrum(**fields | changed)
 
 
 @eqx.filter_jit
-def _render(problem: Problem, stars: StarData, labels: Any, velocity: Any, width: Any) -> Any:
-    def one(star: StarData, x: Any, v: Any, w: Any) -> Any:
-        return render(problem.shape, star, problem.emulator.flux_and_gradient(x), (v, w))
+def _render(problem: Problem, stars: StarData, labels: Any, nuisances: Nuisances) -> Any:
+    def one(star: StarData, x: Any, nuisances: Nuisances) -> Any:
+        return render(problem.shape, star, problem.emulator.flux_and_gradient(x), nuisances)
 
-    return jax.vmap(one)(stars, labels, velocity, width)
+    return jax.vmap(one)(stars, labels, nuisances)
 
 
 @eqx.filter_jit
@@ -126,13 +130,19 @@ class Survey:
         count, arms = len(truth), len(self.problem.shape.arms)
         velocity = jnp.broadcast_to(jnp.asarray(velocity, float), count)
         width = jnp.broadcast_to(jnp.asarray(width, float), (count, arms))
-        flux, slope = _render(self.problem, stars, jnp.asarray(truth), velocity, width)
+        nuisances = Nuisances(velocity, width)
+        flux, slope = _render(self.problem, stars, jnp.asarray(truth), nuisances)
         return np.asarray(flux), np.asarray(slope)
 
     def paint(
-        self, truth: np.ndarray, spectrum: Spectrum, noise: int | None = None, *,
-        velocity: Any = 0.0, width: Any = 1.0,
-    ) -> Spectrum:  # fmt: skip
+        self,
+        truth: np.ndarray,
+        spectrum: Spectrum,
+        noise: int | None = None,
+        *,
+        velocity: Any = 0.0,
+        width: Any = 1.0,
+    ) -> Spectrum:
         """``spectrum`` with the model's flux at ``truth`` [star label], noise of key ``noise``.
 
         The noise is what the likelihood says, photons and emulator error together.
@@ -143,6 +153,33 @@ class Survey:
             sigma = 1 / np.sqrt(np.where(stars.precision > 0, stars.precision, np.inf))
             flux = flux + sigma * np.random.default_rng(noise).standard_normal(flux.shape)
         return eqx.tree_at(lambda s: s.flux, spectrum, flux.astype(np.float32))
+
+    def raw(self, truth: np.ndarray, snr: Any, noise: int) -> RawSpectra:
+        """Spectra as a reader gives them: noise of key ``noise``, a slope, the TARGETID 0, 1...
+
+        snr : number or [arm], per pixel.
+        """
+        painted = self.paint(truth, pixels_of(ARMS, len(truth)))
+        arms = len(painted.arms)
+        ends = [last - first for _, first, last in painted.arms]
+        sigma = np.repeat(1 / np.broadcast_to(np.asarray(snr, float), arms), ends)
+        random = np.random.default_rng(noise).standard_normal(painted.flux.shape)
+        slope = np.linspace(0.8, 1.3, painted.wave.size) * 17.0
+        flux = ((painted.flux + sigma * random) * slope).astype(np.float32)
+        ivar = np.broadcast_to((sigma * slope) ** -2, flux.shape).astype(np.float32)
+        return RawSpectra(
+            survey="desi",
+            arms=tuple(
+                RawArm(name, painted.wave[a:b], flux[:, a:b], ivar[:, a:b], painted.fwhm[:, a:b])
+                for name, a, b in painted.arms
+            ),
+            vrad=np.zeros(len(truth)),
+            vrad_err=np.ones(len(truth)),
+            ebv=np.zeros(len(truth)),
+            warn=np.zeros(len(truth), np.int64),
+            key=("TARGETID",),
+            columns={"TARGETID": np.arange(len(truth))},
+        )
 
     def fit(self, spectrum: Spectrum, draws: int = 256) -> tuple[Fit, Posterior]:
         """Best fits of a batch and their Laplace posterior, each star with a key of its own."""
@@ -174,8 +211,33 @@ def survey(models: Path, desi_card: dict[str, Any]) -> Survey:
     assert isinstance(full, BasisNetwork)
     emulator = cut(full, 4760.0, 6740.0, RANK)
     prior = LabelPrior(emulator.space, desi_card["density"])
-    problem = make_problem(pixels_of(ARMS, 1), emulator, prior)
+    # the widths as ``problem_of`` rounds them: ``fit`` then shares the compiled code
+    problem = make_problem(pixels_of(ARMS, 1), emulator, prior, fwhm=(1.5, 1.75))
     return Survey(emulator, prior, problem)
+
+
+@pytest.fixture(scope="session")
+def typical(survey: Survey) -> np.ndarray:
+    """[star label] of dwarfs and giants at usual abundances, where the prior hardly pulls."""
+    rng = np.random.default_rng(3)
+    teff = rng.uniform(4800, 6500, BATCH)
+    giant = teff < 5200
+    logg = np.where(giant, rng.uniform(2.2, 3.0, BATCH), rng.uniform(3.8, 4.6, BATCH))
+    return survey.typical(teff, logg, rng.uniform(-0.7, 0.2, BATCH))
+
+
+@pytest.fixture(scope="session")
+def noisy(survey: Survey) -> Spectrum:
+    """Stars drawn from the prior, the metal-poor ones moved to [Fe/H] = -1; S/N 100."""
+    truth, feh = survey.truths(1), survey.prior.space.index("feh")
+    truth[:, feh] = np.maximum(truth[:, feh], -1.0)
+    return survey.paint(truth, pixels_of(ARMS, BATCH), 1)
+
+
+@pytest.fixture(scope="session")
+def fitted(survey: Survey, noisy: Spectrum) -> tuple[Fit, Posterior]:
+    """Best fits of ``noisy`` and their Laplace posterior."""
+    return survey.fit(noisy)
 
 
 @dataclass(frozen=True)
@@ -261,12 +323,19 @@ def desi_spectrum(count: int, snr: Any = 100.0, vrad: Any = 0.0) -> Spectrum:
     ivar = np.where(good, 1 / (noise[:, None] ** 2 + floor.astype(float) ** 2), 0)
     one = np.ones((count, wave.size), np.float32)
     return Spectrum(
-        wave=wave, flux=one, ivar=ivar.astype(np.float32), weight=use.astype(np.float32),
-        fwhm=np.repeat(list(DESI_FWHM.values()), sizes).astype(np.float32) * one, continuum=one,
-        vrad=vrad.copy(), vrad_err=np.ones(count), survey="desi",
-        arms=tuple((n, int(a), int(b))
-                   for n, a, b in zip(DESI_FWHM, ends[:-1], ends[1:], strict=True)),
-    )  # fmt: skip
+        wave=wave,
+        flux=one,
+        ivar=ivar.astype(np.float32),
+        weight=use.astype(np.float32),
+        fwhm=np.repeat(list(DESI_FWHM.values()), sizes).astype(np.float32) * one,
+        continuum=one,
+        vrad=vrad.copy(),
+        vrad_err=np.ones(count),
+        survey="desi",
+        arms=tuple(
+            (n, int(a), int(b)) for n, a, b in zip(DESI_FWHM, ends[:-1], ends[1:], strict=True)
+        ),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -301,7 +370,7 @@ def three_stars(survey: Survey, blank_spectrum: Callable[..., Spectrum]) -> Star
 @pytest.fixture(scope="session")
 def runs(survey: Survey, three_stars: StarData) -> Callable[[str], list[Posterior]]:
     """Runs of a sampler on ``three_stars``: two with the same keys and one with others."""
-    settings = {"exact": Exact(draws=100), "map": Map(draws=100), "nuts": NUTS}
+    settings = {"exact": Exact(), "map": Map(draws=100), "nuts": NUTS}
 
     @cache
     def run(kind: str) -> list[Posterior]:

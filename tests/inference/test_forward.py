@@ -31,8 +31,8 @@ class Cases:
 
     def star(self, i: int) -> tuple[np.ndarray, Spectrum, dict[str, Any]]:
         """Arguments of the oracle for one of them."""
-        told = {"velocity": self.velocity[i], "width": self.width[i]}
-        return self.truth[i], self.spectrum.take(np.array([i])), told
+        options = {"velocity": self.velocity[i], "width": self.width[i]}
+        return self.truth[i], self.spectrum.take(np.array([i])), options
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +62,10 @@ def test_model_equals_brute_force_in_double_precision(cases: Cases, oracle: Any)
     """
     sharp, broad = [], []
     for i in range(CASES):
-        labels, star, told = cases.star(i)
-        gap = np.abs(oracle(labels, star, **told) - cases.flux[i])
+        labels, star, options = cases.star(i)
+        gap = np.abs(oracle(labels, star, **options) - cases.flux[i])
         factor = np.sqrt((1 + star.vrad[0] / LIGHT_SPEED) / (1 - star.vrad[0] / LIGHT_SPEED))
-        for (_, a, b), stretch in zip(star.arms, told["width"], strict=True):
+        for (_, a, b), stretch in zip(star.arms, options["width"], strict=True):
             fwhm = stretch * star.fwhm[0, a] / factor
             sigma = np.sqrt(fwhm**2 - oracle.emulator.fwhm**2) / 2.3548
             (broad if sigma > 0.5 else sharp).append((gap[a:b].max(), gap[a:b].std()))
@@ -78,19 +78,21 @@ def test_model_equals_brute_force_in_double_precision(cases: Cases, oracle: Any)
 @pytest.mark.parametrize("number", range(18))
 def test_derivatives_agree_with_finite_differences(cases: Cases, oracle: Any, number: int) -> None:
     """By labels, velocity and LSF width of each arm, to half a percent of the largest value."""
-    labels, star, told = cases.star(3)
+    labels, star, options = cases.star(3)
     if number < 15:
         h = 1e-4 * oracle.emulator.space.span[number]
         step = h * np.eye(15)[number]
-        up, down = oracle(labels + step, star, **told), oracle(labels - step, star, **told)
+        up, down = oracle(labels + step, star, **options), oracle(labels - step, star, **options)
     elif number == 15:
-        h, v = 0.01, told["velocity"]
-        up, down = (oracle(labels, star, **told | {"velocity": v + s}) for s in (h, -h))
+        h, v = 0.01, options["velocity"]
+        up, down = (oracle(labels, star, **options | {"velocity": v + s}) for s in (h, -h))
     else:
         h = 1e-4
         step = h * np.eye(2)[number - 16]
-        up, down = (oracle(labels, star, **told | {"width": told["width"] + s * step})
-                    for s in (1, -1))  # fmt: skip
+        up, down = (
+            oracle(labels, star, **options | {"width": options["width"] + s * step})
+            for s in (1, -1)
+        )
     exact = (up - down) / (2 * h)
     gap = np.abs(cases.slope[3, number] - exact).max() / np.abs(exact).max()
     assert gap < 5e-3
@@ -157,7 +159,7 @@ def test_masked_pixel_has_no_weight_in_the_likelihood(
 def test_emulator_error_adds_to_the_noise(
     survey: Any, blank_spectrum: Callable[..., Spectrum]
 ) -> None:
-    """At endless S/N the error spectrum is all that is left; at S/N 100 variances add."""
+    """In the limit of high S/N only the error spectrum remains; at S/N 100 variances add."""
     sharp = load_stars(survey.problem, blank_spectrum(ivar=np.full((64, 1625), 1e12, np.float32)))
     usual = load_stars(survey.problem, blank_spectrum())
     error = 1 / np.asarray(sharp.precision[0], float)
@@ -167,7 +169,7 @@ def test_emulator_error_adds_to_the_noise(
 
 
 def test_pixels_far_beyond_the_model_have_finite_taps(survey: Any) -> None:
-    """Data may begin hundreds of Å before the model; a NaN there would spoil the whole star."""
+    """Data may start hundreds of Å before the model; one NaN there makes the whole star NaN."""
     rest = jnp.array([3500.0, 4759.0, 5000.0, 6800.0, 9800.0])
     _, weights, _ = gaussian_taps(survey.problem.shape, rest, jnp.full(5, 0.6))
     np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-5)

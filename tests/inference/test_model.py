@@ -17,7 +17,7 @@ from bayes_ddp.emulator.card import load_emulator
 from bayes_ddp.emulator.network import BasisNetwork
 from bayes_ddp.inference.forward import Geometry, geometry, star_data, taps_needed
 from bayes_ddp.inference.model import StarModel, spectrum_model, star_model
-from bayes_ddp.inference.nuts import unpack
+from bayes_ddp.inference.parameters import Nuisances, Parameters
 from bayes_ddp.inference.problem import Problem, load_stars
 from bayes_ddp.spectra.prepare import Smoother
 from bayes_ddp.spectra.spectrum import Spectrum
@@ -44,8 +44,8 @@ def _both(problem: Problem, star: Any, q: Any) -> tuple[StarModel, StarModel]:
 
 
 @eqx.filter_jit
-def _likelihoods(local: StarModel, labels: Any, velocity: Any, width: Any) -> Any:
-    return jax.vmap(local.log_likelihood)(labels, velocity, width)
+def _likelihoods(local: StarModel, labels: Any, nuisances: Nuisances) -> Any:
+    return jax.vmap(local.log_likelihood)(labels, nuisances)
 
 
 @pytest.fixture(scope="module")
@@ -66,46 +66,50 @@ def case(survey: Any, blank_spectrum: Blank) -> Case:
     return Case(spectrum, star, q, q + z @ root.T, *_both(survey.problem, star, fit.q[0]))
 
 
-def shares(case: Case, draws: np.ndarray) -> tuple[Any, Any, Any]:
-    """(labels, velocity and widths relative to the reference) of parameter vectors."""
-    moved = draws[:, 15:] - case.q[15:]
-    return jnp.asarray(draws[:, :15]), jnp.asarray(moved[:, 0]), jnp.asarray(moved[:, 1:])
+def values(draws: np.ndarray) -> tuple[jax.Array, Nuisances]:
+    """Labels and nuisances of parameter vectors [draw parameter]."""
+    each = jnp.asarray(draws)
+    return each[:, :15], Nuisances(each[:, 15], 1 + each[:, 16:])
 
 
 def test_fast_head_equals_the_general_one(case: Case) -> None:
     """The star's operator applied once to the basis, or at every call to the flux."""
-    change = [
-        jax.jit(jax.vmap(m.change))(*shares(case, case.draws)) for m in (case.local, case.general)
-    ]
+    change = [jax.jit(jax.vmap(m.change))(*values(case.draws)) for m in (case.local, case.general)]
     assert np.abs(change[0]).max() > 1e-3
     np.testing.assert_allclose(change[0], change[1], atol=1e-6)
 
 
 def test_change_from_the_reference_is_nothing_at_the_reference(case: Case) -> None:
-    none = case.local.change(jnp.asarray(case.q[:15]), jnp.zeros(()), jnp.zeros(2))
+    none = jax.vmap(case.local.change)(*values(case.q[None]))
     np.testing.assert_allclose(none, 0.0, atol=1e-11)
+    assert np.abs(_likelihoods(case.local, *values(case.q[None]))).max() < 1e-9
+
+
+def test_reference_is_that_of_the_best_fit(case: Case) -> None:
+    velocity, lsf = case.local.reference
+    np.testing.assert_array_equal(velocity, case.q[15])
+    np.testing.assert_array_equal(lsf, 1 + case.q[16:])
 
 
 def test_density_is_prior_times_likelihood(survey: Any, case: Case) -> None:
     """Every site of the NumPyro model once more with SciPy, in float64."""
-    problem, good = survey.problem, np.asarray(case.star.precision) > 0
+    parameters, good = survey.problem.parameters, np.asarray(case.star.precision) > 0
     sigma = 1 / np.sqrt(np.asarray(case.star.precision, float)[good])
     residual = np.asarray(case.local.residual, float)[good]
-    labels, velocity, width = shares(case, case.draws)
-    change = np.asarray(jax.jit(jax.vmap(case.local.change))(labels, velocity, width), float)
-    found = jax.jit(
-        jax.vmap(
-            lambda q: log_density(
-                spectrum_model, (case.local, survey.prior, problem), {}, unpack(problem, q)
-            )[0]
-        )
-    )(jnp.asarray(case.draws[:8]))
+    labels, nuisances = values(case.draws)
+    change = np.asarray(jax.jit(jax.vmap(case.local.change))(labels, nuisances), float)
+
+    def density(q: jax.Array) -> jax.Array:
+        model_args = case.local, survey.prior, parameters
+        return log_density(spectrum_model, model_args, {}, parameters.sites(q))[0]
+
+    found = jax.jit(jax.vmap(density))(jnp.asarray(case.draws[:8]))
     for i in range(8):
-        wanted = float(survey.prior.log_prob(labels[i]))
-        wanted += norm.logpdf(case.draws[i, 15], 0.0, 1.0)
-        wanted += norm.logpdf(case.draws[i, 16:], 0.0, 0.03).sum()
-        wanted += norm.logpdf(residual, change[i][good], sigma).sum()
-        assert float(found[i]) == pytest.approx(wanted, abs=2e-3)
+        expected = float(survey.prior.log_prob(labels[i]))
+        expected += norm.logpdf(case.draws[i, 15], 0.0, 1.0)
+        expected += norm.logpdf(case.draws[i, 16:], 0.0, 0.03).sum()
+        expected += norm.logpdf(residual, change[i][good], sigma).sum()
+        assert float(found[i]) == pytest.approx(expected, abs=2e-3)
 
 
 def test_likelihood_is_the_one_of_the_exact_model(survey: Any, oracle: Any, case: Case) -> None:
@@ -121,7 +125,7 @@ def test_likelihood_is_the_one_of_the_exact_model(survey: Any, oracle: Any, case
         model = oracle(q[:15], case.spectrum, velocity=q[15], width=1 + q[16:])
         return -0.5 * float(np.sum(weight * (data - model) ** 2))
 
-    found = np.asarray(_likelihoods(case.local, *shares(case, case.draws)))[:16]
+    found = np.asarray(_likelihoods(case.local, *values(case.draws)))[:16]
     wanted = np.array([exact(q) for q in case.draws[:16]]) - exact(case.q)
     assert np.ptp(wanted) > 5
     assert (np.abs(found - wanted) < 0.03 * np.abs(wanted) + 0.03).all()
@@ -182,15 +186,25 @@ def test_single_precision_keeps_likelihood_ratios_to_a_hundredth(
 
     spectrum = eqx.tree_at(lambda s: s.flux, spectrum, data.astype(np.float32)[None])
     problem = Problem(
-        shape=shape, emulator=jax.tree.map(jnp.asarray, emulator),
-        error=jnp.zeros(emulator.wave.size, jnp.float32), templates=survey.problem.templates,
-        prior=survey.prior, velocity=True, lsf_sd=0.03,
-    )  # fmt: skip
+        shape=shape,
+        emulator=jax.tree.map(jnp.asarray, emulator),
+        error=jnp.zeros(emulator.wave.size, jnp.float32),
+        templates=survey.problem.templates,
+        prior=survey.prior,
+        parameters=Parameters(
+            names=survey.prior.space.names,
+            free=survey.prior.free,
+            arms=tuple(name for name, _, _ in spectrum.arms),
+            velocity=True,
+            lsf_sd=0.03,
+        ),
+    )
     loaded = eqx.filter_jit(star_data)(shape, spectrum.on_device(), problem.error)
     star = jax.tree.map(lambda x: x[0], loaded)
     q = jnp.concatenate([jnp.asarray(reference), jnp.zeros(4)])
     local = eqx.filter_jit(star_model)(problem, star, q)
-    found = _likelihoods(local, jnp.asarray(draws), jnp.zeros(DRAWS), jnp.zeros((DRAWS, 3)))
+    neutral = Nuisances(jnp.zeros(DRAWS), jnp.ones((DRAWS, 3)))
+    found = _likelihoods(local, jnp.asarray(draws), neutral)
 
     seen = np.asarray(spectrum.flux[0], float)
     chi2 = np.array([np.sum(weight * (seen - model(x)) ** 2) for x in (reference, *draws)])

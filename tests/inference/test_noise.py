@@ -38,13 +38,26 @@ def raw(survey: Any, blank_spectrum: Any) -> RawSpectra:
         flux = painted[:, low:high]
         flux = flux + NOISE[name] * rng.standard_normal(flux.shape)
         arms.append(
-            RawArm(name, pixels.wave[low:high], flux.astype("f4"), np.full(flux.shape, 1e4, "f4"),
-                   np.asarray(pixels.fwhm)[:, low:high])
-        )  # fmt: skip
+            RawArm(
+                name,
+                pixels.wave[low:high],
+                flux.astype("f4"),
+                np.full(flux.shape, 1e4, "f4"),
+                np.asarray(pixels.fwhm)[:, low:high],
+            )
+        )
     warn = np.full(64, int(WARN.NO_ERRORS))
     warn[0] |= int(WARN.NOT_STAR)
-    return RawSpectra("desi", tuple(arms), np.zeros(64), np.ones(64), np.full(64, np.nan),
-                      warn, ("NAME",), {"NAME": np.arange(64)})  # fmt: skip
+    return RawSpectra(
+        "desi",
+        tuple(arms),
+        np.zeros(64),
+        np.ones(64),
+        np.full(64, np.nan),
+        warn,
+        ("NAME",),
+        {"NAME": np.arange(64)},
+    )
 
 
 def test_estimated_errors_are_the_noise_and_outlive_an_interruption(

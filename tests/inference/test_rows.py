@@ -40,10 +40,15 @@ def setup(survey: Any, blank_spectrum: Any, desi_card: dict[str, Any]) -> pipeli
         for name, a, b in spectrum.arms
     )
     raw = RawSpectra(
-        survey="desi", arms=arms, vrad=np.zeros(STARS), vrad_err=np.ones(STARS),
-        ebv=np.zeros(STARS), warn=np.zeros(STARS, np.int64), key=("TARGETID",),
+        survey="desi",
+        arms=arms,
+        vrad=np.zeros(STARS),
+        vrad_err=np.ones(STARS),
+        ebv=np.zeros(STARS),
+        warn=np.zeros(STARS, np.int64),
+        key=("TARGETID",),
         columns={"TARGETID": np.arange(STARS)},
-    )  # fmt: skip
+    )
     run = Run(input=Input("desi", ("x",)), emulator=EmulatorChoice("x"), sampler=Map(draws=100))
     trained = trained_density(survey.prior.space, desi_card["density"])
     return pipeline.Setup(run, raw, survey.problem, {"physics_only": True}, trained)
@@ -87,9 +92,12 @@ def both(body: Callable[..., None], **strategies: Any) -> tuple[Any, Any]:
             body(world, **drawn)
 
         quiet = settings(
-            max_examples=examples, deadline=None, derandomize=True, database=None,
+            max_examples=examples,
+            deadline=None,
+            derandomize=True,
+            database=None,
             suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
+        )
         return quiet(given(**strategies)(run))
 
     return test(FEW), pytest.mark.slow(test(MANY))

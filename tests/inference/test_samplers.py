@@ -1,4 +1,4 @@
-"""What every sampler of a run file promises, asked of each in turn."""
+"""What every sampler of a run file promises."""
 
 from typing import Any
 
@@ -16,17 +16,25 @@ def test_posterior_has_the_agreed_shapes(survey: Any, runs: Any, kind: str) -> N
     posterior = runs(kind)[0]
     assert isinstance(posterior, Posterior)
     assert posterior.names == survey.prior.space.names
+    assert posterior.arms == ("B", "R")
+    assert set(posterior.nuisances) == {"velocity", "lsf_B", "lsf_R"}
     draws = len(posterior.draws)
     assert draws >= 100
     assert posterior.draws.shape == (draws, 3, 15)
-    assert posterior.log_weight.shape == (draws, 3)
-    assert posterior.mean.shape == posterior.prior_mean.shape == posterior.prior_sd.shape
-    assert posterior.covariance.shape == (3, 15, 15)
+    for name in ("log_weight", "log_prior", "log_likelihood"):
+        assert getattr(posterior, name).shape == (draws, 3), name
+    for values in posterior.nuisances.values():
+        assert values.shape == (draws, 3)
+    for name in ("mode", "mean", "prior_mean", "sd", "prior_sd"):
+        assert getattr(posterior, name).shape == (3, 15), name
+    for name in ("covariance", "prior_covariance"):
+        assert getattr(posterior, name).shape == (3, 15, 15), name
     assert posterior.velocity.shape == (3, 2)
     assert posterior.lsf.shape == (3, 2)
     assert posterior.chi2.shape == posterior.pixels.shape == posterior.warn.shape == (3,)
     assert posterior.warn.dtype == np.int64
     assert posterior.draws.shape[0] % posterior.chains == 0
+    assert tuple(posterior.diagnostics) == SAMPLERS[kind].diagnostics
     for values in posterior.diagnostics.values():
         assert values.shape[0] == 3
 
@@ -34,12 +42,19 @@ def test_posterior_has_the_agreed_shapes(survey: Any, runs: Any, kind: str) -> N
 @each_sampler
 def test_fitted_stars_are_finite_and_dead_ones_unknown(runs: Any, kind: str) -> None:
     posterior = runs(kind)[0]
-    for name in ("mean", "covariance", "prior_mean", "prior_sd", "chi2", "velocity", "lsf"):
+    for name in (
+        *("mode", "mean", "covariance", "prior_mean", "prior_covariance"),
+        *("chi2", "velocity", "lsf"),
+    ):
         known = np.isfinite(getattr(posterior, name)).reshape(3, -1)
         assert known[[0, 2]].all(), name
         assert not known[1].any(), name
     assert np.isfinite(posterior.draws[:, [0, 2]]).all()
     assert np.isnan(posterior.draws[:, 1]).all()
+    for values in (posterior.log_prior, *posterior.nuisances.values()):
+        assert np.isfinite(values[:, [0, 2]]).all()
+        assert np.isnan(values[:, 1]).all()
+    assert posterior.fitted.tolist() == [True, False, True]
     assert posterior.pixels.tolist() == [1625, 0, 1625]
 
 
@@ -60,6 +75,34 @@ def test_samplers_agree_on_the_posterior(runs: Any, kind: str) -> None:
         ratio = posterior.sd[star] / gauss.sd[star]
         assert np.median(gap) < 0.2
         assert 0.9 < np.median(ratio) < 1.1
+
+
+@each_sampler
+def test_log_likelihood_is_relative_to_nothing(runs: Any, kind: str) -> None:
+    """Minus half of chi2: at most that of the best fit, give or take its convergence.
+
+    NaN where the sampler does not evaluate it.
+    """
+    posterior = runs(kind)[0]
+    best = -0.5 * posterior.chi2[[0, 2]]
+    values = posterior.log_likelihood[:, [0, 2]]
+    if kind == "map":
+        assert np.isnan(values).all()
+    else:
+        lost = best - np.average(values, axis=0, weights=posterior.weight[:, [0, 2]])
+        assert (0 < lost).all() and (lost < 18).all()  # half of 18 parameters, less the prior's
+
+
+@each_sampler
+def test_mode_is_the_best_fit_and_prior_covariance_that_of_the_prior(
+    survey: Any, runs: Any, kind: str
+) -> None:
+    gauss, posterior = runs("map")[0], runs(kind)[0]
+    np.testing.assert_array_equal(posterior.mode, gauss.mean)
+    for star in (0, 2):
+        mean, covariance = survey.prior.moments(posterior.mode[star])
+        np.testing.assert_allclose(posterior.prior_mean[star], mean, rtol=1e-9)
+        np.testing.assert_allclose(posterior.prior_covariance[star], covariance, atol=1e-12)
 
 
 @each_sampler

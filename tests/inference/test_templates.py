@@ -49,9 +49,10 @@ def test_start_does_not_depend_on_velocity_or_a_few_bad_pixels(
     moving = survey.paint(truth, blank_spectrum(vrad=np.linspace(-500, 500, 64)), 3)
     bad = np.random.default_rng(1).random(moving.flux.shape) < 0.02
     moving = eqx.tree_at(
-        lambda s: (s.flux, s.ivar), moving,
+        lambda s: (s.flux, s.ivar),
+        moving,
         (np.where(bad, 50, moving.flux), np.where(bad, 0, moving.ivar)),
-    )  # fmt: skip
+    )
     found = starts(survey, moving)
     assert (np.abs(found["teff"] - still["teff"]) < 400).mean() > 0.9
 

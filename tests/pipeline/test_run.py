@@ -6,14 +6,19 @@ import sys
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from bayes_ddp import cli, config
 from bayes_ddp.catalog.fits import read_catalogue
 from bayes_ddp.commands.demo import simulate_files
 from bayes_ddp.flags import WARN
-from bayes_ddp.inference.posterior import read_draws
+from bayes_ddp.inference.fit import star_keys
+from bayes_ddp.inference.parts import read_draws, read_part
 from bayes_ddp.labels import LABELS
 from bayes_ddp.pipeline import run as pipeline
+from bayes_ddp.pipeline import work
+from bayes_ddp.pipeline.plan import Task, groups, plan
+from bayes_ddp.pipeline.work import fingerprint, load_task, open_run
 
 STARS = 5
 
@@ -26,14 +31,13 @@ def simulated(tmp_path_factory):
     return folder
 
 
+DESI = {"survey": "desi", "spectra": ["coadd-demo.fits"], "catalog": "rvs-demo.fits"}
+
+
 def settings(folder, output, **changed):
     told = {
         "schema": 1,
-        "input": {
-            "survey": "desi",
-            "spectra": ["coadd-demo.fits"],
-            "catalog": "rvs-demo.fits",
-        },
+        "input": DESI,
         "emulator": {"name": "desi-physics"},
         "output": {"directory": str(output)},
     }
@@ -42,50 +46,52 @@ def settings(folder, output, **changed):
 
 @pytest.fixture(scope="module")
 def finished(simulated, tmp_path_factory):
-    """(setup, outcome) of a run in chunks of two."""
+    """A run in tasks and batches of two."""
     output = tmp_path_factory.mktemp("finished")
-    return pipeline.run(settings(simulated, output), chunk=2)
+    return pipeline.run(settings(simulated, output), batch=2, rows=2)
 
 
-def test_every_spectrum_has_one_row_in_order(finished):
-    setup, outcome = finished
-    table = read_catalogue(outcome.path)
-    np.testing.assert_array_equal(table["TARGETID"], setup.raw.columns["TARGETID"])
+def test_every_spectrum_has_one_row_in_order(finished, simulated):
+    table = read_catalogue(finished.path)
+    truth = Table.read(simulated / "truth.fits")
+    np.testing.assert_array_equal(table["TARGETID"], truth["TARGETID"])
     assert np.isfinite(np.asarray(table["TEFF_P50"])).all()
     assert {"SURVEY", "PROGRAM", "HEALPIX", "SRCFILE"} <= set(table.colnames)
     assert table.meta["CALSCALE"] == "LTE-1D uncalibrated" and table.meta["SEED"] == 1
 
 
 def test_draws_are_kept_by_identifier(finished):
-    setup, outcome = finished
-    draws = read_draws(outcome.draws)
-    assert list(draws["star"].values) == setup.raw.identifiers()
+    draws = read_draws(finished.draws, finished.parts)
+    assert list(draws["star"].values) == list(finished.table["SPECID"])
     median = draws["draws"].sel(param="teff").median("draw").values
-    np.testing.assert_allclose(median, np.asarray(outcome.table["TEFF_P50"]), rtol=1e-3)
+    error = np.asarray(finished.table["TEFF_ERR"])
+    gap = np.abs(median - np.asarray(finished.table["TEFF_P50"])) / error
+    assert np.all(gap < 6 * 1.25 / np.sqrt(256))  # of the median of 256 draws
+    assert set(draws.data_vars) == {
+        "draws", "log_weight", "log_prior", "log_likelihood", "nuisance_velocity",
+        *(f"nuisance_lsf_{arm}" for arm in "BRZ"),
+    }  # fmt: skip
 
 
-def test_one_compilation_serves_many_chunks(simulated, tmp_path, compilations):
-    """Chunks of three, a shape that no other test has: two chunks, one compilation each."""
+def test_one_compilation_serves_many_tasks(simulated, tmp_path, compilations):
+    """Batches of three, a shape that no other test has: two tasks, one compilation each."""
     with compilations() as compiled:
-        pipeline.run(settings(simulated, tmp_path), chunk=3)
+        pipeline.run(settings(simulated, tmp_path), batch=3, rows=3)
     assert len(list((tmp_path / "draws").iterdir())) == 2
     heavy = [name for name in compiled if "_descend" in name or "_laplace" in name]
     assert sorted(heavy) == ["jit(_descend)", "jit(_laplace)"], compiled
 
 
-def test_chunk_size_and_order_do_not_matter(finished, simulated, tmp_path):
+def test_tasks_batches_and_order_do_not_matter(finished, simulated, tmp_path):
     """The sums of float32 pixels differ in order: agreement to a hundredth of an error.
 
     Chains are chaotic: where they were needed (a finite R-hat) to a third of one.
     """
-    _, outcome = finished
-    other = settings(simulated, tmp_path, input={
-        "survey": "desi", "spectra": ["coadd-demo.fits"], "catalog": "rvs-demo.fits",
-        "targetid": [int(t) for t in outcome.table["TARGETID"][[3, 1]]],
-    })  # fmt: skip
-    _, alone = pipeline.run(other, chunk=2)
+    changed = {"targetid": [int(t) for t in finished.table["TARGETID"][[3, 1]]]}
+    alone = pipeline.run(settings(simulated, tmp_path, input=DESI | changed), batch=2)
+    assert len(alone.table) == 2
     for row in alone.table:
-        (same,) = outcome.table[outcome.table["TARGETID"] == row["TARGETID"]]
+        (same,) = finished.table[finished.table["TARGETID"] == row["TARGETID"]]
         for label in LABELS:
             gap = abs(row[f"{label.column}_P50"] - same[f"{label.column}_P50"])
             limit = 0.01 if np.isnan(same["RHAT_MAX"]) else 0.3
@@ -97,57 +103,87 @@ def test_interrupted_run_ends_with_the_same_bytes(finished, simulated, tmp_path)
         pass
 
     def stop(what, done, total):
-        if done == 2:
+        if done >= 2:
             raise StoppedError
 
     run = settings(simulated, tmp_path)
     with pytest.raises(StoppedError):
-        pipeline.run(run, chunk=2, progress=stop)
+        pipeline.run(run, batch=2, rows=2, progress=stop)
+    with pytest.raises(StoppedError):  # the first part may not have been written yet
+        pipeline.run(
+            run, batch=2, rows=2, progress=lambda what, done, total: stop(what, done - 2, 0)
+        )
     assert not (tmp_path / "catalogue.fits").exists()
-    part = tmp_path / "draws" / "part-00000.nc"
+    (part, *_) = sorted((tmp_path / "draws").iterdir())
     written = part.stat().st_mtime_ns
-    _, outcome = pipeline.run(run, chunk=2)
+    outcome = pipeline.run(run, batch=2, rows=2)
     assert part.stat().st_mtime_ns == written  # read back, not fitted again
-    _, whole = finished
-    assert outcome.path.read_bytes() == whole.path.read_bytes()
+    assert outcome.path.read_bytes() == finished.path.read_bytes()
 
 
-def test_damaged_or_foreign_part_is_fitted_again(finished, simulated, tmp_path):
-    run = settings(simulated, tmp_path)
+def test_damaged_part_is_fitted_again_and_foreign_files_stay(finished, simulated, tmp_path):
     parts = tmp_path / "draws"
     parts.mkdir()
-    (parts / "part-00000.nc").write_bytes(b"no netCDF at all")
-    (parts / "part-00009.nc").write_bytes(b"left by an older, longer run")
-    _, outcome = pipeline.run(run, chunk=2)
-    assert outcome.path.read_bytes() == finished[1].path.read_bytes()
-    assert sorted(p.name for p in parts.iterdir()) == [f"part-0000{i}.nc" for i in range(3)]
+    first = finished.parts[0].name
+    (parts / first).write_bytes(b"no netCDF at all")
+    stale = read_part(finished.parts[1])
+    work.write_part(parts / "older-0123456789ab.nc", stale, draws=10)
+    (parts / "notes.nc").write_bytes(b"the user's own")
+    (parts / "readme.txt").write_text("the user's own")
+    outcome = pipeline.run(settings(simulated, tmp_path), batch=2, rows=2)
+    assert outcome.path.read_bytes() == finished.path.read_bytes()
+    left = {path.name for path in parts.iterdir()}
+    assert left == {path.name for path in finished.parts} | {"notes.nc", "readme.txt"}
 
 
-def test_other_data_of_the_same_targets_are_fitted_again(finished, simulated, tmp_path):
-    """Identifiers alone do not make a part valid: new noise under old names is a new run."""
-    setup, _ = finished
-    first = pipeline._identity(setup, 2)
-    other = tmp_path / "other"
-    simulate_files(other, stars=STARS, seed=4)
-    again = pipeline.open_run(settings(other, tmp_path / "out"))
-    assert again.raw.identifiers() == setup.raw.identifiers()
-    assert pipeline._identity(again, 2) != first
+def test_one_more_file_fits_that_file_only(finished, simulated, tmp_path):
+    """The other parts keep their bytes and their time, whatever the order of the files."""
+    more = tmp_path / "more"
+    simulate_files(more, stars=2, seed=8)
+    (more / "coadd-demo.fits").rename(simulated / "a-new-file.fits")
+    run = settings(simulated, tmp_path / "out")
+    before = pipeline.run(run, batch=2, rows=2)
+    times = {path.name: path.stat().st_mtime_ns for path in before.parts}
+    table = DESI | {"spectra": ["a-new-file.fits", "coadd-demo.fits"]}
+    after = pipeline.run(settings(simulated, tmp_path / "out", input=table), batch=2, rows=2)
+    (simulated / "a-new-file.fits").unlink()
+    assert len(after.table) == STARS + 2 and len(after.parts) == len(before.parts) + 1
+    assert times.items() <= {p.name: p.stat().st_mtime_ns for p in after.parts}.items()
+    assert list(after.table["SRCFILE"][:2]) == ["a-new-file.fits"] * 2
+    doubled = np.asarray(after.table["WARN"]) & int(WARN.DOUBLED_ROW)
+    assert doubled[:4].all() and not doubled[4:].any()  # the two files share two targets
+    assert len(set(after.table["SPECID"])) == len(after.table)
 
 
-def test_chunks_of_other_code_are_fitted_again(finished, monkeypatch):
-    setup, _ = finished
-    first = pipeline._identity(setup, 2)
-    assert pipeline._identity(setup, 2) == first
-    monkeypatch.setattr(pipeline, "_code", lambda: "changed")
-    assert pipeline._identity(setup, 2) != first
+def test_other_data_settings_or_code_make_other_parts(finished, simulated, tmp_path, monkeypatch):
+    """Identifiers alone do not make a part valid: new noise under old names is a new part."""
+    setup, (task, _) = finished.setup, finished.tasks[0]
+    raw = load_task(setup.run, task)
+    first = fingerprint(setup, raw)
+    assert fingerprint(setup, raw) == first
+    simulate_files(tmp_path / "other", stars=STARS, seed=4)
+    other = open_run(settings(tmp_path / "other", tmp_path / "out"))
+    again = load_task(other.run, plan(other.run, rows=2)[0])
+    assert again.identifiers() == raw.identifiers()
+    assert fingerprint(other, again) != first
+    assert fingerprint(open_run(settings(simulated, tmp_path, seed=2)), raw) != first
+    monkeypatch.setattr(work, "_code", lambda: "changed")
+    assert fingerprint(open_run(settings(simulated, tmp_path)), raw) != first
+
+
+def test_tasks_are_files_or_rows_of_them(simulated, tmp_path):
+    run = settings(simulated, tmp_path)
+    assert [(t.start, t.stop) for t in plan(run, rows=2)] == [(0, 2), (2, 4), (4, 5)]
+    tasks = [Task(simulated, 0, n) for n in (1, 1, 3, 1)]
+    assert [list(map(len, group)) for group in groups(tasks, rows=2)] == [[1, 1], [3], [1]]
 
 
 def test_keys_belong_to_stars():
-    keys = pipeline.star_keys(1, "desi", ["a", "b", "c"])
-    swapped = pipeline.star_keys(1, "desi", ["c", "a"])
+    keys = star_keys(1, "desi", ["a", "b", "c"])
+    swapped = star_keys(1, "desi", ["c", "a"])
     assert (keys[0] == swapped[1]) and (keys[2] == swapped[0])
-    assert pipeline.star_keys(2, "desi", ["a"])[0] != keys[0]
-    assert pipeline.star_keys(1, "lamost", ["a"])[0] != keys[0]
+    assert star_keys(2, "desi", ["a"])[0] != keys[0]
+    assert star_keys(1, "lamost", ["a"])[0] != keys[0]
 
 
 def test_galaxies_get_rows_without_labels(data, tmp_path, capsys):
@@ -167,7 +203,7 @@ def test_galaxies_get_rows_without_labels(data, tmp_path, capsys):
         source="test",
         base=folder,
     )
-    _, outcome = pipeline.run(run)
+    outcome = pipeline.run(run)
     assert len(outcome.table) == 2 and outcome.draws is None
     assert (np.asarray(outcome.table["WARN"]) & int(WARN.NOT_STAR)).all()
     assert np.isnan(np.asarray(outcome.table["TEFF"])).all()
@@ -186,23 +222,31 @@ def test_galaxies_are_fitted_on_request_and_cry_out(data, tmp_path):
         "redshifts": [str(p) for p in sorted(folder.glob("redrock-*"))],
         "spectype": "any",
     }
-    setup, outcome = pipeline.run(settings(tmp_path, tmp_path / "out", input=told), chunk=2)
+    outcome = pipeline.run(settings(tmp_path, tmp_path / "out", input=told), batch=2)
     warn = np.asarray(outcome.table["WARN"])
     assert (warn & int(WARN.NOT_STAR)).all() and (warn & int(WARN.BAD_RV)).all()
     assert ((warn & int(WARN.POOR_CHI2)) != 0).tolist() == [True, False]
     assert outcome.table["CHI2_RED"][0] > 10
     assert outcome.table["TEFF_ERR"][1] > 400 and outcome.table["FEH_ERR"][1] > 0.3
-    assert pipeline.figures(setup, outcome)["no_star_not_fitted"] == 0
+    assert pipeline.figures(outcome)["no_star_not_fitted"] == 0
 
 
 def test_only_spectra_above_minsn_are_fitted(finished, simulated, tmp_path):
-    snr = np.asarray(finished[1].table["SNR_R"])
-    told = {"survey": "desi", "spectra": ["coadd-demo.fits"], "catalog": "rvs-demo.fits"}
+    snr = np.asarray(finished.table["SNR_R"])
     limit = float(np.median(snr))
-    setup = pipeline.open_run(settings(simulated, tmp_path, input=told | {"minsn": limit}))
-    assert setup.raw.columns["TARGETID"].tolist() == list(
-        finished[1].table["TARGETID"][snr >= limit]
-    )
+    run = settings(simulated, tmp_path, input=DESI | {"minsn": limit})
+    (task,) = plan(run)
+    chosen = load_task(run, task).columns["TARGETID"].tolist()
+    assert chosen == list(finished.table["TARGETID"][snr >= limit])
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [({"minsn": 1e4}, "no spectrum reaches S/N"), ({"targetid": [7]}, r"none of \[7\]")],
+)
+def test_selection_of_nothing_is_an_error(simulated, tmp_path, asked, said):
+    with pytest.raises(ValueError, match=said):
+        pipeline.run(settings(simulated, tmp_path, input=DESI | asked))
 
 
 def test_real_lamost_star_has_labels_near_the_survey_s(data, tmp_path, capsys, monkeypatch):
@@ -242,10 +286,9 @@ def test_table_of_the_run_file_describes_the_spectra(tmp_path):
     wave = np.arange(4000.0, 6000.0, 0.9)
     np.savez(tmp_path / "stars.npz", w=wave, f=np.ones((2, wave.size)), rv=[10.0, np.nan])
     told = {"wave": "w", "flux": "f", "air": True, "fwhm": 2.5, "vrad": "rv"}
-    setup = pipeline.open_run(
-        settings(tmp_path, tmp_path,
-                 input={"survey": "table", "spectra": ["stars.npz"], "table": told})
-    )  # fmt: skip
-    assert setup.raw.arms[0].wave[0] == pytest.approx(4001.13, abs=0.01)
-    assert setup.raw.warn.tolist() == [WARN.NO_ERRORS, WARN.NO_ERRORS | WARN.BAD_RV]
-    assert setup.problem.lsf_sd == 0.05
+    table = {"survey": "table", "spectra": ["stars.npz"], "table": told}
+    run = settings(tmp_path, tmp_path, input=table)
+    (task,) = plan(run)
+    raw = load_task(run, task)
+    assert raw.arms[0].wave[0] == pytest.approx(4001.13, abs=0.01)
+    assert raw.warn.tolist() == [WARN.NO_ERRORS, WARN.NO_ERRORS | WARN.BAD_RV]

@@ -1,0 +1,78 @@
+"""The sampler ``exact``: every star's exact posterior, by importance or by chains.
+
+The likelihood is compressed at the best fit, so that thousands of draws cost milliseconds. For an
+emulator without a basis every draw is evaluated on all pixels instead.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+import jax
+import numpy as np
+from jaxtyping import Array
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from bayes_ddp.inference.diagnostics import chain_diagnostics
+from bayes_ddp.inference.forward import StarData
+from bayes_ddp.inference.hmc import CHAINS, nested_rhat
+from bayes_ddp.inference.importance import DRAWS, Drawn, Gaussian, draw
+from bayes_ddp.inference.laplace import summarise
+from bayes_ddp.inference.likelihood import whitening_root
+from bayes_ddp.inference.optimise import Fit, fit_stars
+from bayes_ddp.inference.posterior import Posterior
+from bayes_ddp.inference.problem import Problem
+from bayes_ddp.inference.record import with_room, write_star
+from bayes_ddp.inference.target import Described, describe, star_target
+
+__all__ = ["Exact", "sample_star"]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Exact:
+    """``kind = "exact"``: the exact posterior, by importance or, where that fails, by chains.
+
+    A run keeps ``draws`` equally weighted draws per star; mean, covariance and quantiles are those
+    of all weighted draws.
+    """
+
+    draws: Annotated[int, Field(ge=2, le=3072)] = 256
+    kind: Literal["exact"] = "exact"
+    diagnostics: ClassVar[tuple[str, ...]] = ("khat", "rhat", "ess")
+    chains: ClassVar[int] = 1
+    made: ClassVar[int] = DRAWS
+    """Draws per star that the sampler makes."""
+
+    def __call__(self, problem: Problem, stars: StarData, keys: Array) -> Posterior:
+        """Posterior of a batch; keys [star]. Stars without a best fit stay NaN."""
+        fit = fit_stars(problem, stars)
+        result = with_room(summarise(problem, fit, keys, number=2), DRAWS, self.diagnostics)
+        for i in np.flatnonzero(np.asarray(fit.positive)):
+            star = jax.tree.map(lambda x, at=int(i): x[at], stars)
+            drawn, described = sample_star(problem, star, fit=one_fit(fit, int(i)), key=keys[i])
+            write_star(result, int(i), described, weight=drawn.weight)
+            _diagnose(result, int(i), drawn, labels=np.asarray(described.labels))
+        return result
+
+
+def one_fit(fit: Fit, star: int) -> Fit:
+    """The best fit of one star of a batch."""
+    return jax.tree.map(lambda x: x[star], fit)
+
+
+def sample_star(
+    problem: Problem, star: StarData, *, fit: Fit, key: Array
+) -> tuple[Drawn, Described]:
+    """Weighted draws of one star from its best fit, and what they mean."""
+    target = star_target(problem, star, fit.q)
+    drawn = draw(target, Gaussian(fit.q, whitening_root(fit.covariance)), key)
+    return drawn, describe(target, drawn.points, drawn.log_density)
+
+
+def _diagnose(result: Posterior, star: int, drawn: Drawn, *, labels: np.ndarray) -> None:
+    result.diagnostics["khat"][star] = drawn.khat
+    if drawn.chains:
+        by_chain = labels.reshape(CHAINS, -1, labels.shape[1])
+        result.diagnostics["rhat"][star] = nested_rhat(by_chain)
+        result.diagnostics["ess"][star] = chain_diagnostics(labels, CHAINS)[1]
+    else:
+        result.diagnostics["ess"][star] = 1 / np.sum(drawn.weight**2)

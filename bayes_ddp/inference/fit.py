@@ -1,0 +1,254 @@
+"""Spectra to posteriors: the one function that fits, from Python and from a run alike."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayes_ddp.emulator.card import load_emulator
+from bayes_ddp.emulator.error import read_mismatch
+from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
+from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.inference.checks import check
+from bayes_ddp.inference.forward import taps_needed
+from bayes_ddp.inference.noise import with_errors
+from bayes_ddp.inference.posterior import Posterior, blank, concatenate
+from bayes_ddp.inference.prior import Choice, LabelPrior
+from bayes_ddp.inference.problem import (
+    Nuisance,
+    Pixels,
+    Problem,
+    load_stars,
+    make_problem,
+    require_float64,
+)
+from bayes_ddp.inference.samplers import Exact, Map, Nuts
+from bayes_ddp.spectra.prepare import prepare
+from bayes_ddp.spectra.raw import RawSpectra
+from bayes_ddp.spectra.spectrum import Spectrum
+
+__all__ = ["BATCH", "fit", "pad", "problem_of", "star_keys"]
+
+BATCH = 32
+"""Stars that are fitted together. Every batch has this shape, so it is compiled once."""
+
+Network = BasisNetwork | PixelNetwork
+Progress = Callable[[int, int], None]
+"""Called with (stars done, of how many)."""
+
+
+def fit(
+    spectra: RawSpectra,
+    emulator: Network | str | Path,
+    *,
+    sampler: Exact | Map | Nuts | None = None,
+    priors: Mapping[str, Choice] | None = None,
+    nuisance: Nuisance | None = None,
+    seed: int = 1,
+    batch: int = BATCH,
+    fatal: WARN = FATAL,
+    progress: Progress | None = None,
+) -> Posterior:
+    """Posteriors of the labels of every star.
+
+    Parameters
+    ----------
+    spectra
+        From ``read`` or ``RawSpectra.from_arrays``.
+    emulator
+        From ``load_emulator``, or the name or folder of a model.
+    sampler
+        ``Exact()`` by default; ``Map()`` or ``Nuts()``.
+    priors
+        Label -> prior, in place of the density that the emulator was trained on.
+    nuisance
+        What is fitted beside the labels; by default velocity and LSF.
+    seed
+        Of the random draws. The key of a star is this seed and its identifier.
+    batch
+        Number of stars that are fitted together; results do not depend on it.
+    fatal
+        Stars with one of these bits are not fitted.
+    progress
+        Called with the number of stars done, and of all.
+
+    Returns
+    -------
+    Posterior
+        One row per star, in order, with identifiers and warnings; NaN for stars that could not be
+        fitted.
+
+    Raises RuntimeError without float64, ValueError where emulator, priors and spectra do not fit
+    together.
+    """
+    require_float64()
+    sampler, nuisance = sampler or Exact(), nuisance or Nuisance()
+    network = load_emulator(emulator) if isinstance(emulator, str | Path) else emulator
+    physics = network.card.physics_only if network.card else True
+    fit_rows = np.flatnonzero((spectra.warn & int(fatal)) == 0)
+    other = np.setdiff1d(np.arange(len(spectra)), fit_rows)
+    parts, order = [], []
+    if len(fit_rows):
+        problem = problem_of(spectra.take(fit_rows), network, priors=priors, nuisance=nuisance)
+        spectra = with_errors(spectra, problem, physics=physics, batch=batch)
+        for start in range(0, len(fit_rows), batch):
+            rows = fit_rows[start : start + batch]
+            raw = spectra.take(rows)
+            keys = star_keys(seed, spectra.survey, raw.identifiers(), size=batch)
+            parts.append(_batch(problem, sampler, raw, keys=keys, physics=physics))
+            order.append(rows)
+            if progress:
+                progress(start + len(rows), len(fit_rows))
+    for start in range(0, len(other), batch):
+        rows = other[start : start + batch]
+        parts.append(_not_fitted(spectra.take(rows), network, sampler, physics=physics))
+        order.append(rows)
+    if not parts:
+        return _not_fitted(spectra, network, sampler, physics=physics)
+    return concatenate(parts).take(np.argsort(np.concatenate(order)))
+
+
+def _batch(
+    problem: Problem,
+    sampler: Exact | Map | Nuts,
+    raw: RawSpectra,
+    *,
+    keys: jax.Array,
+    physics: bool,
+) -> Posterior:
+    """Posterior of one batch, warnings included; keys [star], as many as the batch has places."""
+    spectrum, warn = prepare(raw, physics=physics)
+    stars = load_stars(problem, pad(spectrum, len(keys)))
+    found = sampler(problem, stars, keys).take(np.arange(len(raw)))
+    found = replace(found, ids=np.array(raw.identifiers()), warn=found.warn | warn)
+    return compact(replace(found, warn=found.warn | check(found, problem, raw.vrad_err)))
+
+
+def compact(posterior: Posterior) -> Posterior:
+    """The record with draws in float32, as files have them."""
+    names = ("draws", "log_weight", "log_prior", "log_likelihood")
+    single = {name: getattr(posterior, name).astype(np.float32) for name in names}
+    nuisances = {n: v.astype(np.float32) for n, v in posterior.nuisances.items()}
+    return replace(posterior, nuisances=nuisances, **single)
+
+
+def _not_fitted(
+    raw: RawSpectra, network: Network, sampler: Exact | Map | Nuts, *, physics: bool
+) -> Posterior:
+    """Rows of stars that are not fitted, with what ``prepare`` finds of them."""
+    warn = prepare(raw, physics=physics)[1] if len(raw) else raw.warn
+    empty = blank(
+        network.space.names,
+        np.array(raw.identifiers(), str),
+        tuple(arm.name for arm in raw.arms),
+        number=sampler.made,
+        diagnostics=sampler.diagnostics,
+    )
+    return compact(replace(empty, warn=np.asarray(warn, np.int64), chains=sampler.chains))
+
+
+def star_keys(seed: int, survey: str, ids: list[str], *, size: int | None = None) -> jax.Array:
+    """[star] random keys: ``seed`` folded with a SHA-256 of (survey, identifier).
+
+    size : number of keys; the last identifier's key is repeated up to it.
+    """
+    named = ids + [ids[-1]] * ((size or len(ids)) - len(ids))
+    words = [
+        np.frombuffer(hashlib.sha256(f"{survey}|{name}".encode()).digest()[:8], np.uint32)
+        for name in named
+    ]
+    pairs = jnp.asarray(np.array(words, np.uint32).reshape(-1, 2))
+    key = jax.random.key(seed)
+    return jax.vmap(lambda w: jax.random.fold_in(jax.random.fold_in(key, w[0]), w[1]))(pairs)
+
+
+def pad(spectrum: Spectrum, size: int) -> Spectrum:
+    """The batch with its last star repeated, without pixels, up to ``size`` stars."""
+    missing = size - len(spectrum)
+    if missing <= 0:
+        return spectrum
+    rows = np.concatenate([np.arange(len(spectrum)), np.full(missing, len(spectrum) - 1)])
+    padded = spectrum.take(rows)
+    ivar = np.array(padded.ivar)
+    ivar[len(spectrum) :] = 0.0
+    return eqx.tree_at(lambda s: s.ivar, padded, ivar)
+
+
+@dataclass(frozen=True, eq=False)
+class _Identity:
+    """An object that is equal to itself alone, so that arrays can be part of a cache's key."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def problem_of(
+    spectra: RawSpectra,
+    network: Network,
+    *,
+    priors: Mapping[str, Choice] | None = None,
+    nuisance: Nuisance | None = None,
+) -> Problem:
+    """What is fitted to these spectra; the same object again for spectra on the same pixels.
+
+    Raises ValueError for an emulator without a card, or one less sharp than the spectra.
+    """
+    if network.card is None:
+        raise ValueError(
+            f"{network!r} has no card, which holds the default prior. Load it with "
+            "load_emulator, or write it into a folder with write_model first."
+        )
+    widths = np.concatenate([np.ravel(arm.fwhm) for arm in spectra.arms])
+    taps_needed(widths, network)  # raises where the model is not sharp enough
+    ends = np.cumsum([0, *(len(arm.wave) for arm in spectra.arms)]).tolist()
+    return _problem(
+        _Identity(network),
+        np.concatenate([arm.wave for arm in spectra.arms]).tobytes(),
+        tuple(zip((arm.name for arm in spectra.arms), ends[:-1], ends[1:], strict=True)),
+        survey=spectra.survey,
+        broadest=float(np.ceil(4 * widths.max()) / 4),
+        typical=float(np.round(np.median(widths), 1)),
+        priors=tuple(sorted((priors or {}).items())),
+        nuisance=nuisance or Nuisance(),
+    )
+
+
+@lru_cache(maxsize=8)
+def _problem(
+    network: _Identity,
+    wave: bytes,
+    arms: tuple[tuple[str, int, int], ...],
+    *,
+    survey: str,
+    broadest: float,
+    typical: float,
+    priors: tuple[tuple[str, Choice], ...],
+    nuisance: Nuisance,
+) -> Problem:
+    """``problem_of`` for widths that are rounded, so that files of one survey share it.
+
+    broadest, typical : Å, of the LSF.
+    """
+    emulator: Network = network.value
+    card = emulator.card
+    assert card is not None
+    return make_problem(
+        Pixels(np.frombuffer(wave), arms, survey),
+        emulator,
+        LabelPrior(emulator.space, dict(card.density), dict(priors)),
+        nuisance=nuisance,
+        mismatch=read_mismatch(card.folder) if nuisance.mismatch else None,
+        fwhm=(typical, broadest),
+    )

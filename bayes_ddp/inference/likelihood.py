@@ -1,0 +1,78 @@
+"""Gaussian noise of one star's pixels: chi2, gradient and information, written once.
+
+The covariance of the pixels is ``C = diag(1 / precision) + factors' factors``: independent noise
+and a few directions in which pixels vary together (none yet). Products with its inverse follow
+from the Woodbury identity,
+
+    C^-1 = P - P F' (1 + F P F')^-1 F P,        P = diag(precision),
+
+so that a masked pixel, whose precision is 0, leaves every sum by itself. Pixel arrays are float32;
+sums over pixels are returned in float64.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+__all__ = ["Noise", "chi2", "information", "log_likelihood_change", "score", "whitening_root"]
+
+
+class Noise(eqx.Module):
+    """Noise of one star's normalised flux.
+
+    precision : [pixel], 1 / variance, 0 where masked. factors : [factor pixel], directions of
+    unit variance, or None.
+    """
+
+    precision: Float[Array, " pixel"]
+    factors: Float[Array, "factor pixel"] | None = None
+
+    def weigh(self, rows: Float[Array, "*row pixel"]) -> Float[Array, "*row pixel"]:
+        """``rows C^-1``, each row along the pixels."""
+        weighted = rows * self.precision
+        if self.factors is None:
+            return weighted
+        loaded = self.factors * self.precision
+        inner = jnp.eye(len(self.factors)) + (loaded @ self.factors.T).astype(jnp.float64)
+        shares = jnp.linalg.solve(inner, (weighted @ self.factors.T).astype(jnp.float64).T).T
+        return weighted - shares.astype(weighted.dtype) @ loaded
+
+
+def chi2(noise: Noise, residual: Float[Array, " pixel"]) -> Float[Array, ""]:
+    """``r C^-1 r``."""
+    return jnp.sum((noise.weigh(residual) * residual).astype(jnp.float64))
+
+
+def log_likelihood_change(
+    noise: Noise, residual: Float[Array, " pixel"], change: Float[Array, " pixel"]
+) -> Float[Array, ""]:
+    """Ln L of a model that differs by ``change`` from the one that leaves ``residual``.
+
+    ``d C^-1 (r - d / 2)``: a difference from the reference, which float32 pixels hold at any S/N.
+    """
+    return jnp.sum((noise.weigh(change) * (residual - 0.5 * change)).astype(jnp.float64))
+
+
+def score(
+    noise: Noise, jacobian: Float[Array, "parameter pixel"], residual: Float[Array, " pixel"]
+) -> Float[Array, " parameter"]:
+    """Gradient of ln L by the parameters, ``J C^-1 r``."""
+    return (jacobian @ noise.weigh(residual)).astype(jnp.float64)
+
+
+def information(
+    noise: Noise, jacobian: Float[Array, "parameter pixel"]
+) -> Float[Array, "parameter parameter"]:
+    """Fisher information of the parameters, ``J C^-1 J'``."""
+    return (noise.weigh(jacobian) @ jacobian.T).astype(jnp.float64)
+
+
+def whitening_root(
+    covariance: Float[Array, "parameter parameter"],
+) -> Float[Array, "parameter parameter"]:
+    """Lower triangular R with ``R R'`` the covariance: ``q + R z`` has it for a unit normal z.
+
+    Parameters are scaled to unit variance first: kelvin and dex differ by 1e4.
+    """
+    unit = jnp.sqrt(jnp.diagonal(covariance))
+    return unit[:, None] * jnp.linalg.cholesky(covariance / jnp.outer(unit, unit))
