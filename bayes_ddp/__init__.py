@@ -1,25 +1,48 @@
 """Posteriors of stellar labels from survey spectra.
 
 The public names below are imported when they are first used, so that ``import bayes_ddp`` is
-quick, sets no option and pulls in no JAX.
+quick, sets no option and pulls in no JAX. Four lines from a file to a figure, after
+``jax.config.update("jax_enable_x64", True)``::
+
+    import bayes_ddp as bd
+    spectra = bd.read("coadd.fits", catalog="rvs.fits")
+    posterior = bd.fit(spectra, bd.load_emulator("desi-physics"))
+    bd.plot.corner(posterior, 0)
 """
 
 from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
+    "Exact": "inference.samplers",
+    "Fixed": "inference.prior",
     "LABELS": "labels",
     "LabelSpace": "labels",
+    "Map": "inference.samplers",
+    "Normal": "inference.prior",
+    "Nuisance": "inference.problem",
+    "Nuts": "inference.samplers",
     "Posterior": "inference.posterior",
-    "RawSpectra": "spectra.spectrum",
+    "RawSpectra": "spectra.raw",
     "Spectrum": "spectra.spectrum",
+    "TruncatedNormal": "inference.prior",
+    "Uniform": "inference.prior",
     "WARN": "flags",
+    "compare": "comparison.run",
+    "fit": "inference.fit",
     "load_emulator": "emulator.card",
+    "read": "spectra.read",
+    "read_catalogue": "catalog.fits",
+    "read_draws": "inference.parts",
+    "simulate": "commands.mock",
     "spectrum_model": "inference.model",
 }
 """Public name -> module that holds it."""
 
-__all__ = sorted([*_PUBLIC, "__version__"])  # noqa: PLE0605
+_MODULES = {"plot": "plots.public"}
+"""Public module -> its place."""
+
+__all__ = sorted([*_PUBLIC, *_MODULES, "__version__"])  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
@@ -28,11 +51,14 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("bayes_ddp")
-    if name not in _PUBLIC:
+    if name in _MODULES:
+        value: Any = import_module(f"bayes_ddp.{_MODULES[name]}")
+    elif name in _PUBLIC:
+        value = getattr(import_module(f"bayes_ddp.{_PUBLIC[name]}"), name)
+    else:
         raise AttributeError(
-            f"bayes_ddp has no public name '{name}'. Public names: {', '.join(_PUBLIC)}."
+            f"bayes_ddp has no public name '{name}'. Public names: {', '.join(__all__)}."
         )
-    value = getattr(import_module(f"bayes_ddp.{_PUBLIC[name]}"), name)
     globals()[name] = value
     return value
 

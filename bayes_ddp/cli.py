@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from bayes_ddp.commands.terminal import Selection, no_star_sentence, progress_bar
-from bayes_ddp.compare.options import Choice
+from bayes_ddp.commands.terminal import Selection, no_star_sentence, plain, progress_bar
+from bayes_ddp.comparison.options import Choice
 
 app = App(
     name="bayes-ddp",
     help="Posteriors of stellar labels (Teff, logg, vmic, [Fe/H], eleven [X/Fe]) from survey "
-    "spectra.\n\nStart with: bayes-ddp demo\n\nYour own spectra: bayes-ddp fit --survey lamost "
+    "spectra.\n\nStart with: bayes-ddp demo\n\nYour own spectra: bayes-ddp fit "
     "--spectra spec-*.fits --emulator lamost-physics --output OUT\n\nEverything a run can do: a "
     "run file (bayes-ddp run --help).",
     help_format="plaintext",
@@ -55,7 +55,7 @@ def _start_jax() -> None:
 
 
 def _tell(figures: dict[str, Any], text: str, as_json: bool) -> None:
-    print(json.dumps(figures, default=float) if as_json else text)
+    print(json.dumps(plain(figures), allow_nan=False) if as_json else text)
 
 
 @app.command
@@ -86,10 +86,10 @@ def run(
 @app.command
 def fit(
     *,
-    survey: Literal["desi", "lamost", "sdss"],
     spectra: Annotated[list[Path], Parameter(consume_multiple=True)],
     emulator: str,
     output: Path,
+    survey: str | None = None,
     catalog: Path | None = None,
     redshifts: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
     chosen: Selection | None = None,
@@ -103,14 +103,15 @@ def fit(
 
     Parameters
     ----------
-    survey
-        Whose format the files have; tables of your own need a run file (docs/tables.md).
     spectra
         Spectrum files, e.g. --spectra spec-*.fits or coadd-*.fits.
     emulator
         Shipped model (desi-physics, lamost-physics) or a model folder.
     output
         Folder for catalogue.fits, draws, pictures and run.toml.
+    survey
+        Survey whose format the files have: desi, lamost or sdss. By default the first file
+        decides. Tables of your own need a run file (docs/tables.md).
     catalog
         DESI: RVS/MWS catalogue with VRAD. LAMOST: table that maps filename to obsid.
     redshifts
@@ -129,12 +130,13 @@ def fit(
     """
     _start_jax()
     from bayes_ddp import config
+    from bayes_ddp.spectra.read import survey_of
 
     table: dict[str, Any] = {
         "schema": 1,
         "seed": seed,
         "input": {
-            "survey": survey,
+            "survey": survey or survey_of(spectra).name,
             "spectra": [str(p) for p in spectra],
             "redshifts": [str(p) for p in redshifts or []],
             **(chosen.given() if chosen else {}),
@@ -161,9 +163,9 @@ def _run(settings: Any, *, as_json: bool, quiet: bool) -> None:
         return _tell({"catalogue": str(there), "skipped": True}, text, as_json)
     began = time.perf_counter()
     with progress_bar(quiet) as progress:
-        setup, outcome = pipeline.run(settings, progress=progress)
-    drawn = pictures.draw(setup, outcome) if settings.output.pictures else []
-    figures = pipeline.figures(setup, outcome) | {
+        outcome = pipeline.run(settings, progress=progress)
+    drawn = pictures.draw(outcome) if settings.output.pictures else []
+    figures = pipeline.figures(outcome) | {
         "seconds": time.perf_counter() - began,
         "pictures": [str(p) for p in drawn],
     }
@@ -244,7 +246,7 @@ def simulate(
 
     request, settings = mocking.Request(stars, spectra, check), Settings(seed, faint=faint)
     with progress_bar(quiet) as progress:
-        figures, text = mocking.simulate(output, request, settings, progress=progress)
+        figures, text = mocking.make_mock(output, request, settings, progress=progress)
     _tell(figures, text, json)
 
 
@@ -286,7 +288,7 @@ def compare(
     json
         Print the figures as one JSON object.
     """
-    from bayes_ddp.compare.run import compare as compare_files
+    from bayes_ddp.comparison.run import compare as compare_files
 
     result = compare_files(catalogue, other, choice)
     if output:

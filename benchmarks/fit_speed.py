@@ -32,11 +32,13 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from bayes_ddp.commands.demo import simulate_files
-from bayes_ddp.emulator.card import find_model, load_emulator, read_card
+from bayes_ddp.emulator.card import load_emulator
+from bayes_ddp.inference.diagnostics import chain_diagnostics
+from bayes_ddp.inference.exact import one_fit, sample_star
 from bayes_ddp.inference.forward import StarData, render
-from bayes_ddp.inference.importance import sample_star
-from bayes_ddp.inference.laplace import Fit, fit_stars
+from bayes_ddp.inference.hmc import CHAINS
 from bayes_ddp.inference.nuts import Nuts
+from bayes_ddp.inference.optimise import Fit, fit_stars
 from bayes_ddp.inference.prior import LabelPrior, Normal
 from bayes_ddp.inference.problem import Problem, load_stars, make_problem
 from bayes_ddp.inference.templates import best_template
@@ -69,13 +71,16 @@ def load(count: int) -> tuple[Problem, StarData]:
         simulate_files(place, stars=count, seed=1)
         raw = read_desi([place / "coadd-demo.fits"], place / "rvs-demo.fits")
     spectrum, _ = prepare(raw)
-    emulator, card = load_emulator("desi-physics"), read_card(find_model("desi-physics"))
+    emulator = load_emulator("desi-physics")
+    assert emulator.card is not None
     space = emulator.space
     chosen = {
         name: Normal(float(middle), float(span) / np.sqrt(12))
         for name, middle, span in zip(space.names, space.middle, space.span, strict=True)
     }
-    problem = make_problem(spectrum, emulator, LabelPrior(space, card["density"], dict(chosen)))
+    problem = make_problem(
+        spectrum, emulator, LabelPrior(space, dict(emulator.card.density), dict(chosen))
+    )
     return problem, load_stars(problem, spectrum)
 
 
@@ -83,13 +88,14 @@ def operations(problem: Problem) -> dict[str, float]:
     """Floating-point operations of one star's evaluation, part by part, from array shapes."""
     shape = problem.shape
     rows, pixels = 1 + problem.prior.space.size, shape.wave.size
+    size = problem.parameters.size
     filled = rows + 1 + len(shape.arms)  # with the derivatives by velocity and LSF
     nodes = sum(s.kernel.shape[0] ** 2 for s in shape.smoothers)
     return {
         "emulator": 2.0 * rows * len(problem.emulator.basis) * shape.model_pixels,
         "line spread": 2.0 * (rows + 2) * shape.taps * pixels,
         "continuum": 2.0 * filled * (8 * pixels + nodes),
-        "normal matrix": 2.0 * problem.size * (problem.size + 1) * pixels,
+        "normal matrix": 2.0 * size * (size + 1) * pixels,
     }
 
 
@@ -103,24 +109,24 @@ def gemm_rate() -> float:
 
 def make_peer(problem: Problem, stars: StarData) -> Callable[[int], tuple[np.ndarray, int]]:
     """A function: star -> (best parameters, evaluations) by SciPy, from the same start."""
-    prior = problem.prior
+    prior, parameters = problem.prior, problem.parameters
     choices = [prior.chosen[name] for name in prior.free]
     mean = np.array([c.mean for c in choices])
     sd = np.array([c.sd for c in choices])
     start = np.asarray(best_template(problem.shape, stars, problem.templates))
-    picks = np.array(problem.picks())
+    chosen = np.array(parameters.derivative_rows())
 
     @jax.jit
     def evaluate(star: StarData, q: jax.Array) -> tuple[jax.Array, jax.Array]:
-        free, velocity, width = problem.split(q)
+        free, nuisances = parameters.split(q)
         rows = problem.emulator.flux_and_gradient(prior.constrain(free))
-        flux, by_row = render(problem.shape, star, rows, (velocity, width))
+        flux, by_row = render(problem.shape, star, rows, nuisances)
         root = jnp.sqrt(star.precision)
-        return root * (flux - star.flux), (root * by_row[picks]).T
+        return root * (flux - star.flux), (root * by_row[chosen]).T
 
     def fit(index: int) -> tuple[np.ndarray, int]:
         star = jax.tree.map(lambda x: x[index], stars)
-        tight = np.sqrt(np.asarray(problem.nuisance_precision(star)))
+        tight = np.sqrt(np.asarray(parameters.nuisance_precision(star)))
         centre, scale = np.append(mean, 0 * tight), np.append(1 / sd, tight)
         last: dict[str, Any] = {}
 
@@ -134,15 +140,20 @@ def make_peer(problem: Problem, stars: StarData) -> Callable[[int], tuple[np.nda
             lambda q: np.append(at(q)[0], (q - centre) * scale),
             np.append(start[index], 0 * tight),
             jac=lambda q: np.vstack([at(q)[1], np.diag(scale)]),
-            x_scale=1 / scale, method="trf", ftol=1e-10, xtol=1e-10, gtol=1e-10, max_nfev=200,
-        )  # fmt: skip
+            x_scale=1 / scale,
+            method="trf",
+            ftol=1e-10,
+            xtol=1e-10,
+            gtol=1e-10,
+            max_nfev=200,
+        )
         return result.x, int(result.nfev)
 
     return fit
 
 
 def run_peer(problem: Problem, stars: StarData, fit: Fit, *, number: int) -> dict[str, Any]:
-    """Seconds a star by SciPy, and how far the batched fit is from it, in sigma."""
+    """Seconds per star by SciPy, and how far the batched fit is from it, in sigma."""
     peer = make_peer(problem, stars)
     peer(0)  # compilation
     times, gaps, calls = [], [], []
@@ -165,16 +176,24 @@ def run_peer(problem: Problem, stars: StarData, fit: Fit, *, number: int) -> dic
 
 
 def run_exact(problem: Problem, stars: StarData, fit: Fit) -> dict[str, float]:
-    """Seconds a star by exact draws after its best fit, compilation apart, and what they give."""
+    """Seconds per star of exact draws after its best fit, compilation apart, and what they give.
+
+    Draws of chains count by the bulk ESS of the worst label, weighted draws by that of weights.
+    """
     times, ess, chains = [], [], []
     for index in range(len(fit.q)):
         star = jax.tree.map(lambda x, at=index: x[at], stars)
-        at = fit.q[index], fit.covariance[index], jax.random.key(index)
         start = time.perf_counter()
-        drawn = sample_star(problem, star, at)
+        drawn, described = sample_star(
+            problem, star, fit=one_fit(fit, index), key=jax.random.key(index)
+        )
+        labels = np.asarray(jax.block_until_ready(described.labels))
         times.append(time.perf_counter() - start)
-        ess.append(drawn.ess)
-        chains.append(bool(np.isfinite(drawn.rhat)))
+        if drawn.chains:
+            ess.append(float(np.nanmin(chain_diagnostics(labels, CHAINS)[1])))
+        else:
+            ess.append(float(1 / np.sum(drawn.weight**2)))
+        chains.append(drawn.chains)
     used = np.array(chains)
     first = [
         int(np.flatnonzero(used == kind)[0]) for kind in (False, True) if (used == kind).any()
@@ -182,10 +201,12 @@ def run_exact(problem: Problem, stars: StarData, fit: Fit) -> dict[str, float]:
     warm = np.setdiff1d(np.arange(len(times)), first)  # the first of each kind compiles
     took, size = np.array(times)[warm], np.array(ess)[warm]
     return {
-        "stars": len(warm), "seconds": float(took.mean()), "share_of_chains": float(used.mean()),
+        "stars": len(warm),
+        "seconds": float(took.mean()),
+        "share_of_chains": float(used.mean()),
         "ess_median": float(np.median(size)),
         "seconds_per_1000_effective": float(np.mean(1000 * took / size)),
-    }  # fmt: skip
+    }
 
 
 def run_nuts(problem: Problem, stars: StarData) -> dict[str, float]:
@@ -206,9 +227,12 @@ def run_nuts(problem: Problem, stars: StarData) -> dict[str, float]:
     if compiled:
         took, ess = sample(1)
     return {
-        "draws": settings.chains * settings.num_samples, "seconds": took, "ess_min": ess,
-        "seconds_per_1000_effective": 1000 * took / ess, "without_compilation": compiled,
-    }  # fmt: skip
+        "draws": settings.chains * settings.num_samples,
+        "seconds": took,
+        "ess_min": ess,
+        "seconds_per_1000_effective": 1000 * took / ess,
+        "without_compilation": compiled,
+    }
 
 
 def main() -> None:
@@ -221,7 +245,7 @@ def main() -> None:
     print(
         f"n = {asked.stars} stars, {problem.shape.wave.size} data pixels, "
         f"{problem.shape.model_pixels} model pixels, rank {len(problem.emulator.basis)}, "
-        f"{problem.size} parameters, pixels {stars.flux.dtype}, labels float64, "
+        f"{problem.parameters.size} parameters, pixels {stars.flux.dtype}, labels float64, "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
@@ -232,15 +256,15 @@ def main() -> None:
     floor = sum(parts.values()) * (steps + 1) / rate  # one more for the start
     share = ", ".join(f"{n} {100 * v / sum(parts.values()):.0f} %" for n, v in parts.items())
     print(
-        f"batched: {1e3 * batch / asked.stars:.1f} ms a star, {steps:.1f} steps each, "
+        f"batched: {1e3 * batch / asked.stars:.1f} ms per star, {steps:.1f} steps each, "
         f"{int(fit.converged.sum())} converged, {int(fit.positive.sum())} with a covariance\n"
-        f"floor: {1e3 * floor:.2f} ms a star at {rate / 1e9:.1f} Gflop/s ({share}); "
+        f"floor: {1e3 * floor:.2f} ms per star at {rate / 1e9:.1f} Gflop/s ({share}); "
         f"batched is {batch / asked.stars / floor:.1f} times the floor",
         flush=True,
     )
     peer = run_peer(problem, stars, fit, number=min(asked.peers, asked.stars))
     print(
-        f"SciPy: {1e3 * peer['seconds']:.1f} ms a star ({peer['stars']} stars, "
+        f"SciPy: {1e3 * peer['seconds']:.1f} ms per star ({peer['stars']} stars, "
         f"{peer['evaluations']:.0f} evaluations), {peer['seconds'] / batch * asked.stars:.1f} "
         f"times the batched; batched - SciPy: median {peer['gap_median']:.4f} sigma, largest "
         f"{peer['gap_largest']:.4f}",
@@ -249,7 +273,7 @@ def main() -> None:
     exact = run_exact(problem, stars, fit) if left() > 60 else None
     if exact:
         print(
-            f"exact: {1e3 * exact['seconds']:.0f} ms a star beside its best fit, "
+            f"exact: {1e3 * exact['seconds']:.0f} ms per star beside its best fit, "
             f"{100 * exact['share_of_chains']:.0f} % by chains, ESS {exact['ess_median']:.0f}: "
             f"{exact['seconds_per_1000_effective']:.2f} s per 1000 effective",
             flush=True,
@@ -261,16 +285,27 @@ def main() -> None:
             f"{nuts['ess_min']:.0f}: {nuts['seconds_per_1000_effective']:.1f} s per 1000 "
             f"effective, compilation {'apart' if nuts['without_compilation'] else 'included'}"
         )
-    print(json.dumps({
-        "stars": asked.stars, "pixels": problem.shape.wave.size, "steps": steps,
-        "rank": len(problem.emulator.basis), "dtype": str(stars.flux.dtype),
-        "cores": os.cpu_count(), "batched_seconds_per_star": batch / asked.stars,
-        "gemm_flops": rate, "operations_per_evaluation": sum(parts.values()),
-        "batched_over_floor": batch / asked.stars / floor,
-        "scipy_over_batched": peer["seconds"] * asked.stars / batch, "scipy": peer, "exact": exact,
-        "nuts": nuts,
-        "seconds": time.perf_counter() - BEGAN,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "stars": asked.stars,
+                "pixels": problem.shape.wave.size,
+                "steps": steps,
+                "rank": len(problem.emulator.basis),
+                "dtype": str(stars.flux.dtype),
+                "cores": os.cpu_count(),
+                "batched_seconds_per_star": batch / asked.stars,
+                "gemm_flops": rate,
+                "operations_per_evaluation": sum(parts.values()),
+                "batched_over_floor": batch / asked.stars / floor,
+                "scipy_over_batched": peer["seconds"] * asked.stars / batch,
+                "scipy": peer,
+                "exact": exact,
+                "nuts": nuts,
+                "seconds": time.perf_counter() - BEGAN,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

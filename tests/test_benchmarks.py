@@ -18,9 +18,9 @@ def test_the_fit_benchmark_agrees_with_scipy_and_ends_in_one_json_object(root: P
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
+    result = json.loads(done.stdout.splitlines()[-1])
     # both stop within 1e-2 sigma of the best fit, where float32's noise in the cost begins
-    assert told["scipy"]["gap_largest"] < 0.05
-    assert told["scipy"]["gap_median"] < 0.01
+    assert result["scipy"]["gap_largest"] < 0.05
+    assert result["scipy"]["gap_median"] < 0.01
     for kind in ("exact", "nuts"):  # null only where the time ran short
-        assert told[kind] is None or told[kind]["seconds_per_1000_effective"] > 0
+        assert result[kind] is None or result[kind]["seconds_per_1000_effective"] > 0

@@ -1,4 +1,7 @@
-"""The structure holds: imports point left, one place sets options, files stay short."""
+"""The structure holds: imports point left, one place sets options, files and functions stay short.
+
+Exceptions are named, with their reason; a test fails where one is no longer needed.
+"""
 
 import ast
 import subprocess
@@ -10,16 +13,54 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "bayes_ddp"
 
 LAYERS = (
-    "labels flags solar files tables spectra emulator inference galaxy mock catalog compare "
+    "labels flags solar files tables spectra emulator inference galaxy mock catalog comparison "
     "population plots config pipeline report commands cli"
 ).split()
-LIMIT = 400  # lines
+FILE_LINES = 300
+FUNCTION_LINES = 60
+POSITIONAL = 3
+
+LONG_FILES = {
+    "cli.py": 400,  # a subcommand's signature and docstring are its interface; most is help
+    "inference/prior.py": 350,
+}
+"""File -> lines that it may have."""
+
+LONG_FUNCTIONS = {
+    # more than half is the description of the arguments, which are the public interface
+    "cli.py:fit",
+    "inference/fit.py:fit",
+    "spectra/arrays.py:from_arrays",
+    # one step per mask, each with a line that says why
+    "spectra/prepare.py:prepare",
+}
+MANY_POSITIONAL = {
+    # the equation's order: geometry, star, then what is varied; called so inside jit and vmap
+    "inference/forward.py:render",
+    "inference/problem.py:model_flux",
+    "inference/model.py:one_star_model",
+}
 
 WITHOUT_JAX = (
-    "labels", "flags", "solar", "files", "tables", "catalog", "compare",
-    "spectra.raw", "spectra.surveys", "spectra.desi", "spectra.lamost", "spectra.sdss",
+    "labels",
+    "flags",
+    "solar",
+    "files",
+    "tables",
+    "catalog",
+    "comparison",
+    "spectra.raw",
+    "spectra.survey",
+    "spectra.desi",
+    "spectra.lamost",
+    "spectra.sdss",
     "spectra.table",
-)  # fmt: skip
+    "spectra.arrays",
+    "spectra.quantities",
+    "spectra.read",
+    "inference.parts",
+    "inference.posterior",
+)
 """What has to open a table or read a spectrum without the two seconds that JAX takes."""
 
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
@@ -103,7 +144,47 @@ def test_only_the_command_line_sets_options(module):
 @each_module
 def test_file_is_short(module):
     lines = len((PACKAGE / module).read_text().splitlines())
-    assert lines <= LIMIT, f"{module} has {lines} lines: look whether it holds two subjects"
+    limit = LONG_FILES.get(module, FILE_LINES)
+    assert lines <= limit, f"{module} has {lines} lines: look whether it holds two subjects"
+    assert module not in LONG_FILES or lines > FILE_LINES, f"{module} is no exception any more"
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(tree: ast.AST) -> list[Function]:
+    """Every function, at any depth."""
+    return [node for node in ast.walk(tree) if isinstance(node, Function)]
+
+
+def positional(function: Function) -> list[str]:
+    """Parameters that can be given by position, beyond ``self`` or ``cls``."""
+    names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+    return names[1:] if names[:1] in (["self"], ["cls"]) else names
+
+
+def lines_of(function: Function) -> int:
+    return (function.end_lineno or 0) - function.lineno + 1
+
+
+@each_module
+def test_functions_are_short_and_take_few_positional_parameters(module):
+    long, many = set(), set()
+    for function in functions(tree_of(module)):
+        name = f"{module}:{function.name}"
+        if lines_of(function) > FUNCTION_LINES:
+            long.add(name)
+        if len(positional(function)) > POSITIONAL:
+            many.add(name)
+    here = f"{module}:"
+    assert long == {n for n in LONG_FUNCTIONS if n.startswith(here)}, "split them, or shorten them"
+    assert many == {n for n in MANY_POSITIONAL if n.startswith(here)}, "make them keyword-only"
+
+
+def test_exceptions_are_few_and_of_this_package():
+    named = LONG_FUNCTIONS | MANY_POSITIONAL
+    assert len(named) <= 10
+    assert {name.split(":")[0] for name in named} | set(LONG_FILES) <= set(MODULES)
 
 
 def test_the_walk_sees_what_it_forbids():
@@ -118,6 +199,19 @@ def test_the_walk_sees_what_it_forbids():
     )
     assert ours(wrong) == {"cli", "pipeline"}
     assert settings(wrong) == ["jax.config.update on line 5", "os.environ on line 6"]
+
+
+def test_parameters_and_lines_are_counted_as_a_reader_would():
+    tree = ast.parse(
+        "class A:\n"
+        "    def f(self, a, /, b, c=1, *more, d, e=2, **rest):\n"
+        "        def g(x):\n"
+        "            pass\n"
+        "def h(*, a, b, c, d):\n"
+        "    pass\n"
+    )
+    found = {f.name: (positional(f), lines_of(f)) for f in functions(tree)}
+    assert found == {"f": (["a", "b", "c"], 3), "g": (["x"], 2), "h": ([], 2)}
 
 
 def run(code: str) -> None:

@@ -19,7 +19,7 @@ from bayes_ddp.commands.demo import RUN
 
 def run(*command: str | Path, cwd: Path) -> str:
     """Standard output of a command that must succeed, started outside the clone's environment."""
-    inherited = ("HOME", "LANG", "PATH", "TMPDIR")
+    inherited = ("HOME", "LANG", "PATH", "TMPDIR", "BAYES_DDP_CACHE")
     clean = {name: os.environ[name] for name in inherited if name in os.environ}
     clean["MPLCONFIGDIR"] = str(cwd)
     done = subprocess.run(

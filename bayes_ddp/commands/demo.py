@@ -16,7 +16,8 @@ from bayes_ddp.emulator.card import find_model
 from bayes_ddp.emulator.physics.library import read_held_out
 from bayes_ddp.files.paths import atomic_write
 from bayes_ddp.inference.calibration import Recovery, recovery
-from bayes_ddp.inference.posterior import from_dataset, open_part
+from bayes_ddp.inference.parts import read_part
+from bayes_ddp.inference.posterior import concatenate
 from bayes_ddp.labels import LABELS, label
 from bayes_ddp.pipeline import run as pipeline
 from bayes_ddp.spectra.desi.writer import write_coadd, write_rvs_catalog
@@ -80,15 +81,21 @@ def demo(
     if not run_file.exists():
         run_file.write_text(RUN)
     truth = simulate_files(folder / "output" / "simulated", stars=stars, seed=seed)
-    setup, outcome = pipeline.run(config.load(run_file), progress=progress)
-    rows = recovery_table(setup, outcome, truth)
-    drawn = pictures.draw(setup, outcome, truth)
-    names = setup.problem.prior.space.names
-    mean, sd, _ = _summaries(setup, outcome)
-    published = np.isfinite(_column(setup, outcome, ""))
+    settings = config.load(run_file)
+    if not settings.output.draws:
+        raise ValueError(
+            f"{run_file} has [output] draws = false, and the recovery needs the draws. Set it to "
+            "true."
+        )
+    outcome = pipeline.run(settings, progress=progress)
+    names = outcome.setup.emulator.space.names
+    mean, sd, _ = _summaries(outcome)
+    published = np.isfinite(_column(outcome, ""))
+    rows = recovery_table(outcome, truth)
+    drawn = pictures.draw(outcome, truth)
     to = outcome.path.parent / "pictures" / "recovery.png"
-    drawn.append(pictures.draw_recovery(truth, (mean, sd, published), names, to=to))
-    figures = pipeline.figures(setup, outcome) | {
+    drawn.append(pictures.draw_recovery(truth, mean, sd, published=published, names=names, to=to))
+    figures = pipeline.figures(outcome) | {
         "recovery": [row.row() for row in rows],
         "pictures": [str(p) for p in drawn],
     }
@@ -105,47 +112,36 @@ def demo(
     return figures, "\n".join(lines)
 
 
-def _summaries(
-    setup: pipeline.Setup, outcome: pipeline.Outcome
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _summaries(outcome: pipeline.Outcome) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """mean, sd [row label] and quantiles [4 row label] of every row; NaN where flagged."""
-    names, rows = setup.problem.prior.space.names, len(setup.raw)
-    mean, sd = np.full((rows, len(names)), np.nan), np.full((rows, len(names)), np.nan)
-    quantile = np.full((4, rows, len(names)), np.nan)
-    place = {name: i for i, name in enumerate(setup.raw.identifiers())}
-    flagged = np.asarray(outcome.table["WARN"]) != 0
-    assert outcome.draws is not None
-    for path in sorted(outcome.draws.glob("part-*.nc")):
-        data = open_part(path)
-        part = from_dataset(data)
-        at = [place[str(n)] for n in data["star"].values]
-        mean[at], sd[at] = part.mean, part.sd
-        quantile[:, at] = part.quantiles([0.025, 0.16, 0.84, 0.975])
-    mean[flagged] = np.nan
-    return mean, sd, quantile
+    parts = [read_part(path) for path in outcome.parts]
+    posterior = concatenate([part.posterior for part in parts if part is not None])
+    mean = posterior.mean.copy()
+    mean[np.asarray(outcome.table["WARN"]) != 0] = np.nan
+    return mean, posterior.sd, posterior.quantiles([0.025, 0.16, 0.84, 0.975])
 
 
-def recovery_table(
-    setup: pipeline.Setup, outcome: pipeline.Outcome, truth: np.ndarray
-) -> list[Recovery]:
+def recovery_table(outcome: pipeline.Outcome, truth: np.ndarray) -> list[Recovery]:
     """Recovery of each label over the stars that have it in the catalogue, and no warning.
 
     truth : [row label].
     """
-    mean, sd, quantile = _summaries(setup, outcome)
-    mean = np.where(np.isfinite(_column(setup, outcome, "")), mean, np.nan)
-    names = setup.problem.prior.space.names
-    return recovery(names, truth, (mean, sd, quantile), _column(setup, outcome, "_SYS"))
+    mean, sd, quantile = _summaries(outcome)
+    mean = np.where(np.isfinite(_column(outcome, "")), mean, np.nan)
+    names = outcome.setup.emulator.space.names
+    return recovery(
+        names, truth, mean, sd=sd, quantile=quantile, model_error=_column(outcome, "_SYS")
+    )
 
 
-def _column(setup: pipeline.Setup, outcome: pipeline.Outcome, ending: str) -> np.ndarray:
+def _column(outcome: pipeline.Outcome, ending: str) -> np.ndarray:
     """[row label], one kind of column of the catalogue."""
-    names = setup.problem.prior.space.names
+    names = outcome.setup.emulator.space.names
     return np.stack([np.asarray(outcome.table[label(n).column + ending]) for n in names], axis=1)
 
 
 def format_recovery(rows: list[Recovery]) -> list[str]:
-    """Lines of a table, one a label."""
+    """Lines of a table, one per label."""
     lines = [
         f"{'label':8s} {'stars':>5s} {'bias':>9s} {'scatter':>9s} {'z-bias':>7s} {'z-scat':>7s} "
         f"{'z-sys':>6s} {'in 68 %':>8s} {'in 95 %':>8s}"

@@ -14,24 +14,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
+from astropy.table import Table
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d
 
 from bayes_ddp import config
 from bayes_ddp.catalog.fits import read_catalogue
-from bayes_ddp.emulator.card import find_model, read_card
 from bayes_ddp.emulator.error import write_mismatch
+from bayes_ddp.emulator.network import Card
 from bayes_ddp.files.paths import atomic_write
 from bayes_ddp.flags import FATAL, WARN
-from bayes_ddp.inference import posterior as posteriors
-from bayes_ddp.inference.posterior import Posterior
-from bayes_ddp.inference.problem import load_stars, model_flux
-from bayes_ddp.pipeline import run as pipeline
+from bayes_ddp.inference.residuals import model_spectra
+from bayes_ddp.pipeline.plan import plan
+from bayes_ddp.pipeline.work import Setup, load_task, open_run
 from bayes_ddp.spectra.masks import doppler_factor
-from bayes_ddp.spectra.prepare import prepare
 from bayes_ddp.spectra.raw import RawSpectra
 
 __all__ = ["REGIONS", "Residuals", "excess", "measure", "rest_residuals"]
@@ -62,7 +60,7 @@ def measure(run: config.Run, *, snr: float, write: bool) -> tuple[dict[str, Any]
     Parameters
     ----------
     run
-        A finished run that kept its draws; its catalogue and parts are read back.
+        A finished run; its catalogue is read back.
     snr
         Only stars whose median signal-to-noise ratio per pixel is above this.
     write
@@ -72,123 +70,118 @@ def measure(run: config.Run, *, snr: float, write: bool) -> tuple[dict[str, Any]
     finished, was made with other weights, or has fewer than ten such stars.
     """
     output = Path(run.output.directory)
-    _check_finished(output, read_card(find_model(run.emulator.name)))
     # the mismatch itself must not be in the variance that is taken off
-    setup = pipeline.open_run(replace(run, nuisance=replace(run.nuisance, mismatch=False)))
-    if (setup.raw.warn & int(WARN.NO_ERRORS)).any():
+    plain = replace(run, nuisance=replace(run.nuisance, mismatch=False))
+    setup = open_run(plain)
+    table = _finished(output, setup.card)
+    rows = _usable(table, snr)
+    if len(rows) < MIN_STARS:
         raise ValueError(
-            f"{output}: these spectra came without errors, so that noise and mismatch cannot be "
-            "told apart. Measure the mismatch on spectra with errors."
+            f"{output} holds {len(rows)} well fitted stars with a median S/N above {snr:g}, and "
+            f"{MIN_STARS} are needed. Lower --snr or fit more stars."
         )
-    rows, fitted = _fitted(setup, output, snr)
-    wave = np.asarray(setup.problem.emulator.wave)
-    mismatch, offset = excess(
-        rest_residuals(setup, rows, fitted), np.asarray(setup.problem.emulator.error)
-    )
+    wave = np.asarray(setup.emulator.wave)
+    mismatch, offset = excess(rest_residuals(setup, table, rows), np.asarray(setup.emulator.error))
     if not np.isfinite(mismatch).any():
         raise ValueError(
             f"{output}: no model pixel has {MIN_STARS} stars. Fit more stars of this survey."
         )
     figures = _figures(wave, mismatch, offset) | {
-        "stars": len(rows), "snr_above": float(snr), "survey": setup.raw.survey,
-        "emulator_sha256": str(setup.card["sha256"]),
-    }  # fmt: skip
+        "stars": len(rows),
+        "snr_above": float(snr),
+        "survey": run.input.survey,
+        "emulator_sha256": setup.card.sha256,
+    }
     picture = _draw(wave, mismatch, offset, to=output / "pictures" / "mismatch.png")
     lines = _lines(figures)
     if write:
-        folder = find_model(run.emulator.name)
-        write_mismatch(folder, mismatch, figures)
-        lines.append(f"Written to {folder}: mismatch.safetensors, and [mismatch] of card.toml.")
+        write_mismatch(setup.card.folder, mismatch, figures)
+        lines.append(
+            f"Written to {setup.card.folder}: mismatch.safetensors, and [mismatch] of card.toml."
+        )
     lines.append(f"Picture: {picture}")
     return figures | {"picture": str(picture), "written": write}, "\n".join(lines)
 
 
-def _check_finished(output: Path, card: dict[str, Any]) -> None:
-    """Raise ValueError where the run has not ended, or has with weights other than the card's."""
-    if not (output / "catalogue.fits").is_file() or not any(output.glob("draws/part-*.nc")):
+def _finished(output: Path, card: Card) -> Table:
+    """The catalogue of a finished run; ValueError where there is none, or of other weights."""
+    path = output / "catalogue.fits"
+    if not path.is_file():
+        raise ValueError(f"{output} holds no catalogue.fits: finish 'bayes-ddp run' first.")
+    table = read_catalogue(path)
+    made_with = str(table.meta.get("EMUSHA"))
+    if made_with != card.sha256:
         raise ValueError(
-            f"{output} holds no catalogue.fits with draws/part-*.nc: run 'bayes-ddp run' to its "
-            "end first, with [output] draws = true."
+            f"{output} was fitted with weights {made_with[:12]}, and {card.name} now has "
+            f"{card.sha256[:12]}: run it again."
         )
-    made_with = str(read_catalogue(output / "catalogue.fits").meta.get("EMUSHA"))
-    if made_with != card["sha256"]:
+    if (np.asarray(table["WARN"]) & int(WARN.NO_ERRORS)).any():
         raise ValueError(
-            f"{output} was fitted with weights {made_with[:12]}, and {card['name']} now has "
-            f"{card['sha256'][:12]}: run it again."
+            f"{output}: these spectra came without errors, so that noise and mismatch cannot be "
+            "told apart. Measure the mismatch on spectra with errors."
         )
+    return table
 
 
-def _fitted(setup: pipeline.Setup, output: Path, snr: float) -> tuple[np.ndarray, Posterior]:
-    """Rows of the run's input that may be used, and their posteriors in the same order."""
-    parts = sorted((output / "draws").glob("part-*.nc"))
-    place = {name: row for row, name in enumerate(setup.raw.identifiers())}
-    rows, kept = [], []
-    bright = _median_snr(setup.raw) > snr
-    for path in parts:
-        data = posteriors.open_part(path)
-        names = [str(name) for name in data["star"].values]
-        unknown = [name for name in names if name not in place]
-        if unknown:
-            raise ValueError(
-                f"{path} holds {unknown[0]}, which is not in the run's input: the run file has "
-                "changed since. Run it again."
-            )
-        at = np.array([place[name] for name in names])
-        part = posteriors.from_dataset(data)
-        use = np.flatnonzero(bright[at] & ((part.warn & int(_EXCLUDED)) == 0))
-        rows.append(at[use])
-        kept.append(part.take(use))
-    found = np.concatenate(rows)
-    if len(found) < MIN_STARS:
-        raise ValueError(
-            f"{output} holds {len(found)} well fitted stars with a median S/N above {snr:g}, and "
-            f"{MIN_STARS} are needed. Lower --snr or fit more stars."
-        )
-    return found, posteriors.concatenate(kept)
+def _usable(table: Table, snr: float) -> np.ndarray:
+    """Rows of well fitted stars whose median S/N over all arms is above ``snr``."""
+    columns = [name for name in table.colnames if name.startswith("SNR_")]
+    ratio = np.nan_to_num(np.stack([np.asarray(table[name]) for name in columns], axis=1))
+    fitted = (np.asarray(table["WARN"]) & int(_EXCLUDED)) == 0
+    return np.flatnonzero(fitted & (np.median(ratio, axis=1) > snr))
 
 
-def _median_snr(raw: RawSpectra) -> np.ndarray:
-    """[star] median of flux over error over the usable pixels of all arms; 0 without any."""
-    ratio = np.concatenate(
-        [np.where(a.ivar > 0, a.flux * np.sqrt(a.ivar), np.nan) for a in raw.arms], axis=1
-    )
-    ratio[~np.isfinite(ratio).any(axis=1)] = 0.0
-    return np.nanmedian(ratio, axis=1)
+def rest_residuals(setup: Setup, table: Table, rows: np.ndarray) -> Residuals:
+    """Residuals of some stars of a finished run about their posterior means, at rest.
 
+    table : the catalogue. rows : its rows that are used.
 
-def rest_residuals(setup: pipeline.Setup, rows: np.ndarray, fitted: Posterior) -> Residuals:
-    """Residuals of the stars in ``rows`` about their posterior means, on the model's pixels.
-
-    fitted : the posteriors of ``rows``, in the same order.
+    Raises ValueError where a task of the run does not have the catalogue's stars.
     """
-    wave = np.asarray(setup.problem.emulator.wave)
-    size = min(pipeline.CHUNK, len(rows))
-    found = []
-    for start in range(0, len(rows), size):
-        part = np.arange(start, min(start + size, len(rows)))
-        spectrum, _ = prepare(setup.raw.take(rows[part]), physics=setup.physics)
-        stars = load_stars(setup.problem, pipeline.pad(spectrum, size))
-        padded = np.concatenate([part, np.full(size - len(part), part[-1])])
-        velocity = fitted.velocity[padded, 0]
-        model = model_flux(
-            setup.problem, stars, jnp.asarray(fitted.mean[padded]),
-            (jnp.asarray(velocity), jnp.asarray(fitted.lsf[padded])),
-        )  # fmt: skip
-        difference = np.asarray(stars.flux) - np.asarray(model)
-        ivar = np.where(np.asarray(stars.precision)[: len(part)] > 0, spectrum.ivar, 0.0)
-        for i in range(len(part)):
-            seen = wave * doppler_factor(spectrum.vrad[i] + velocity[i])
-            at = _nearest(np.asarray(spectrum.wave), spectrum.arms, ivar[i], seen)
-            good = at >= 0
-            noise = 1 / np.where(good, ivar[i, at], 1.0)
-            found.append(
-                (np.where(good, difference[i, at], np.nan), np.where(good, noise, np.nan))
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    key = "SPECID" if "SPECID" in table.colnames else "NAME"
+    names = {str(name): row for row, name in enumerate(table[key])}
+    wanted = set(rows.tolist())
+    for task in plan(setup.run):
+        raw = load_task(setup.run, task)
+        at = np.array([names.get(name, -1) for name in raw.identifiers()], int)
+        if (at < 0).any():
+            lost = raw.identifiers()[int(np.argmin(at))]
+            raise ValueError(
+                f"{task.path} holds {lost}, which is not in the catalogue: the run file or its "
+                "input has changed since. Run it again."
             )
+        use = np.array([row in wanted for row in at], bool)
+        if use.any():
+            found += _of_task(setup, raw.take(np.flatnonzero(use)), table[at[use]])
     return Residuals(*(np.stack(column) for column in zip(*found, strict=True)))
 
 
+def _of_task(setup: Setup, raw: RawSpectra, rows: Table) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(difference, noise) [model pixel] of each star; rows : of the catalogue, the same stars."""
+    velocity = np.asarray(rows["VRAD_FIT"]) - np.asarray(rows["VRAD_IN"])
+    lsf = np.stack([np.asarray(rows[f"LSF_{arm.name}"]) for arm in raw.arms], axis=1)
+    labels = np.asarray(rows["LABEL_MEAN"], float)
+    modelled = model_spectra(raw, setup.emulator, labels, velocity=velocity, lsf=lsf)
+    spectrum, wave = modelled.spectrum, np.asarray(setup.emulator.wave)
+    ivar = np.where(modelled.used, spectrum.ivar, 0.0)
+    found = []
+    for i in range(len(raw)):
+        seen = wave * doppler_factor(spectrum.vrad[i] + velocity[i])
+        at = _nearest(np.asarray(spectrum.wave), spectrum.arms, ivar[i], seen=seen)
+        good = at >= 0
+        noise = 1 / np.where(good, ivar[i, at], 1.0)
+        difference = modelled.residual[i, at]
+        found.append((np.where(good, difference, np.nan), np.where(good, noise, np.nan)))
+    return found
+
+
 def _nearest(
-    wave: np.ndarray, arms: tuple[tuple[str, int, int], ...], ivar: np.ndarray, seen: np.ndarray
+    wave: np.ndarray,
+    arms: tuple[tuple[str, int, int], ...],
+    ivar: np.ndarray,
+    *,
+    seen: np.ndarray,
 ) -> np.ndarray:
     """Index of the data pixel nearest to each wavelength ``seen``; -1 where none is usable.
 

@@ -18,7 +18,7 @@ _ORIGIN = "*Written by `make docs` from the package's own tables; edit those, no
 
 _SCOPES = {
     "input": "where the survey's files give it",
-    "star": "always",
+    "": "always",
     "label": "for each label",
     "limit": "for each label but Teff, log g and vmic",
     "arm": "for each arm of the spectrograph",
@@ -47,12 +47,15 @@ def _labels() -> list[str]:
         (f"`{row.name}`", f"`{row.column}`", row.unit, row.description, row.ucd) for row in LABELS
     )
     return [
-        "# Labels", "", _ORIGIN, "",
+        "# Labels",
+        "",
+        _ORIGIN,
+        "",
         "What a run fits for each star, in this order. The range in which a model can be used is "
         "part of the model: `bayes-ddp info MODEL` prints it.",
         "",
         *_table(("label", "column", "unit", "what it is", "UCD"), rows),
-    ]  # fmt: skip
+    ]
 
 
 def _catalogue() -> list[str]:
@@ -65,7 +68,10 @@ def _catalogue() -> list[str]:
         rows.append((f"`{name}`", unit, row.dtype, ucd, text, _SCOPES[row.scope]))
     names = ", ".join(f"`{row.column}`" for row in LABELS)
     return [
-        "# Catalogue", "", _ORIGIN, "",
+        "# Catalogue",
+        "",
+        _ORIGIN,
+        "",
         "`catalogue.fits` is one FITS binary table, extension `CATALOGUE`, with one row for every "
         "input spectrum whatever happened to it, in the order of the input. In the names below "
         f"LABEL stands for {names}; ARM stands for B, R, Z (DESI) or B, R (LAMOST). A column of "
@@ -75,10 +81,11 @@ def _catalogue() -> list[str]:
         "`NPYROVER`), the model and the SHA-256 of its weights (`EMULATOR`, `EMUSHA`), its scale "
         "(`CALSCALE`, `ABUNSCAL`), `SAMPLER`, `SEED` and which spectral types were fitted "
         "(`SPECSEL`). `WARNB00`, `WARNB01`, ... spell out the "
-        "[warning bits](flags.md), `LABEL01`, `LABEL02`, ... the order of labels in `LABEL_COV`.",
+        "[warning bits](flags.md), `LABEL01`, `LABEL02`, ... the order of labels in `LABEL_MEAN`, "
+        "`LABEL_COV`, `LABEL_MODE`, `PRIOR_MEAN` and `PRIOR_COV`.",
         "",
         *_table(("column", "unit", "type", "UCD", "what it is", "there"), rows),
-    ]  # fmt: skip
+    ]
 
 
 def _flags() -> list[str]:
@@ -87,14 +94,17 @@ def _flags() -> list[str]:
         for name, bit, text in describe_flags()
     )
     return [
-        "# Warnings", "", _ORIGIN, "",
+        "# Warnings",
+        "",
+        _ORIGIN,
+        "",
         "`WARN` is a sum of these bits; 0 means that nothing was noticed. "
         "`bayes_ddp.flags.names(value)` gives the names. A star with one of the bits marked "
         "*no labels* has NaN in every label column; `NOT_STAR` and `BAD_RV` keep them in a "
-        "run with `spectype = \"any\"`.",
+        'run with `spectype = "any"`.',
         "",
         *_table(("bit", "name", "what it says", "no labels"), rows),
-    ]  # fmt: skip
+    ]
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

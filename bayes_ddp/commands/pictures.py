@@ -3,19 +3,24 @@
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Table
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from bayes_ddp.compare.report import ComparisonTable
-from bayes_ddp.compare.statistics import running
-from bayes_ddp.compare.tables import Pairs
+from bayes_ddp.comparison.report import ComparisonTable
+from bayes_ddp.comparison.statistics import running
+from bayes_ddp.comparison.tables import Pairs
 from bayes_ddp.files.paths import atomic_write
-from bayes_ddp.inference.posterior import read_draws
-from bayes_ddp.pipeline import run as pipeline
-from bayes_ddp.plots import figures as plots
+from bayes_ddp.inference.residuals import model_spectra
+from bayes_ddp.labels import LABELS
+from bayes_ddp.pipeline.merge import part_of
+from bayes_ddp.pipeline.run import Outcome
+from bayes_ddp.pipeline.work import load_task
+from bayes_ddp.plots import figures, public
+from bayes_ddp.plots.difference import plot_difference
 
-__all__ = ["draw", "draw_comparison", "draw_recovery", "save"]
+__all__ = ["draw", "draw_comparison", "draw_recovery", "instructive_star", "save"]
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -27,70 +32,90 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def draw(
-    setup: pipeline.Setup, outcome: pipeline.Outcome, truth: np.ndarray | None = None
-) -> list[Path]:
-    """Fit and corner picture of the star with the highest S/N, if possible without a warning.
+def draw(outcome: Outcome, truth: np.ndarray | None = None) -> list[Path]:
+    """Fit and corner picture of one star of a run (``instructive_star``); the files written.
 
-    truth : [row label], drawn into the corner picture where known. Returns the files written.
+    truth : [row label], drawn into the corner picture where known.
     """
-    table = outcome.table
-    snr = np.nanmax(
-        np.nan_to_num(np.stack([np.asarray(table[c]) for c in _snr_columns(setup)])), axis=0
-    )
-    warn = np.asarray(table["WARN"])
-    usable = (warn & int(setup.fatal)) == 0
-    if not usable.any():
+    star = instructive_star(outcome.table)
+    if star is None:
         return []
-    star = int(np.argmax(np.where(usable, snr + 1e6 * (warn == 0), -1)))
-    raw = setup.raw.take(np.array([star]))
-    name = raw.identifiers()[0]
-    figure = Figure(figsize=(11, 3.4 * len(raw.arms)))
-    spectrum, model = pipeline.best_model(setup, outcome, star)
-    plots.plot_fit(
-        plots.fit_axes(figure, len(raw.arms)), np.asarray(spectrum.wave),
-        np.asarray(spectrum.flux[0]), np.asarray(spectrum.ivar[0]), model, spectrum.arms,
-        note=f"{name}, S/N {snr[star]:.0f}",
-    )  # fmt: skip
+    task, row = outcome.task_of(star)
+    chosen = outcome.table[star]
+    lsf = [chosen[name] for name in outcome.table.colnames if name.startswith("LSF_")]
+    found = model_spectra(
+        load_task(outcome.setup.run, task).take([row]),
+        outcome.setup.emulator,
+        np.asarray(chosen["LABEL_MEAN"], float)[None],
+        velocity=np.array([chosen["VRAD_FIT"] - chosen["VRAD_IN"]]),
+        lsf=np.array([lsf]),
+        batch=1,
+    )
     folder = outcome.path.parent / "pictures"
-    written = [save(figure, folder / "fit.png")]
+    note = f"{_name(outcome.table, star)}, S/N {_snr(outcome.table)[star]:.0f}"
+    written = [save(public.fit_figure(found, note), folder / "fit.png")]
     if outcome.draws is not None:
-        draws = read_draws(outcome.draws)
-        chosen = draws["draws"].sel(star=name).values.astype(float)
-        chosen = chosen.reshape(chosen.shape[0], -1)[:, : draws.sizes["param"]]
-        free = np.ptp(chosen, axis=0) > 0
-        names = [str(n) for n, keep in zip(draws["param"].values, free, strict=True) if keep]
-        corner = Figure(figsize=(1.6 * len(names),) * 2)
-        known = None if truth is None else truth[star][free]
-        plots.plot_corner(corner, chosen[:, free], names, truth=known)
-        written.append(save(corner, folder / "corner.png"))
+        part, place = part_of(outcome.parts, star)
+        known = None if truth is None else truth[star]
+        labels = public.measured(part.posterior, place)
+        if len(labels) > 1 and len(part.posterior.draws):  # a run may fix the others
+            corner = public.corner(part.posterior, place, labels=labels, truth=known)
+            written.append(save(corner, folder / "corner.png"))
     return written
 
 
-def _snr_columns(setup: pipeline.Setup) -> list[str]:
-    return [f"SNR_{arm.name}" for arm in setup.raw.arms]
+def _name(table: Table, row: int) -> str:
+    """What identifies a row of the catalogue."""
+    return str(table["SPECID" if "SPECID" in table.colnames else "NAME"][row])
+
+
+def instructive_star(table: Table) -> int | None:
+    """The row of a catalogue that the pictures show; None where no star was fitted.
+
+    The star with most labels detected, without a warning if possible: a G or K star of at least a
+    sixth of the solar metallicity with an S/N of 50 to 100 where there is one.
+    """
+    fitted = np.isfinite(np.asarray(table["CHI2"]))
+    if not fitted.any():
+        return None
+    columns = [row.column for row in LABELS if row.column in table.colnames]
+    detected = np.isfinite(np.stack([np.asarray(table[name]) for name in columns], axis=1))
+    snr = _snr(table)
+    teff, feh = (np.asarray(table[f"{name}_P50"]) for name in ("TEFF", "FEH"))
+    usual = (np.abs(teff - 5250) < 900) & (feh > -0.8) & (snr > 50) & (snr < 100)
+    clean = np.asarray(table["WARN"]) == 0
+    rank = 1000 * fitted + 400 * clean + 100 * usual + detected.sum(axis=1) + 1e-3 * snr
+    return int(np.argmax(rank))
+
+
+def _snr(table: Table) -> np.ndarray:
+    """[row], the largest median S/N of an arm; 0 where unknown."""
+    columns = [name for name in table.colnames if name.startswith("SNR_")]
+    return np.max(np.nan_to_num([np.asarray(table[name]) for name in columns]), axis=0)
 
 
 def draw_recovery(
     truth: np.ndarray,
-    estimate: tuple[np.ndarray, np.ndarray, np.ndarray],
-    names: tuple[str, ...],
+    mean: np.ndarray,
+    sd: np.ndarray,
     *,
+    published: np.ndarray,
+    names: tuple[str, ...],
     to: Path,
 ) -> Path:
-    """Estimates against truth, one panel a label.
+    """Estimates against truth, one panel per label.
 
-    estimate : mean, sd and whether the catalogue has the value; all [star label].
+    truth, mean, sd : [star label]. published : [star label] bool, values of the catalogue.
     """
     columns = 5
     figure = Figure(figsize=(14, 2.8 * -(-len(names) // columns)), layout="constrained")
     axes = figure.subplots(-(-len(names) // columns), columns, squeeze=False).ravel()
-    plots.plot_recovery(list(axes), truth, *estimate, names=names)
+    figures.plot_recovery(list(axes), truth, mean, sd=sd, published=published, names=names)
     return save(figure, to)
 
 
 def draw_comparison(result: ComparisonTable, to: Path) -> Path:
-    """Ours minus theirs, one panel a label, coloured by the first key of the bins or by S/N.
+    """Ours minus theirs, one panel per label, coloured by the first key of the bins or by S/N.
 
     Raises ValueError for a name that does not end in .png.
     """
@@ -107,18 +132,24 @@ def draw_comparison(result: ComparisonTable, to: Path) -> Path:
     norm = Normalize(*ends) if ends[1] > ends[0] else Normalize(ends[0] - 1, ends[0] + 1)
     for ax, row in zip(axes, result.rows, strict=False):
         pair = result.pairs[row.label]
-        points = plots.plot_difference(
-            ax, pair.theirs, pair.difference, name=row.label, colour=pair.keys[key], norm=norm,
-            band=running(pair.theirs, pair.difference), note=row.sentence(),
+        points = plot_difference(
+            ax,
+            pair.theirs,
+            pair.difference,
+            name=row.label,
+            colour=pair.keys[key],
+            norm=norm,
+            band=running(pair.theirs, pair.difference),
+            note=row.sentence(),
             typical=_typical_error(pair),
-        )  # fmt: skip
+        )
     for ax in axes[len(result.rows) :]:
         ax.set_visible(False)
     if axes[0].get_legend_handles_labels()[0]:
         axes[0].legend(loc="upper right", frameon=False, fontsize="small", handlelength=1.2)
     if len(known):
         bar = figure.colorbar(points, ax=list(axes), pad=0.01, extend="both", aspect=30 * lines)
-        bar.set_label("S/N" if key == "snr" else f"other {plots.title(key)}")
+        bar.set_label("S/N" if key == "snr" else f"other {figures.title(key)}")
     return save(figure, to)
 
 

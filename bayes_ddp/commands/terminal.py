@@ -1,5 +1,6 @@
-"""What commands share at the terminal: the options that choose spectra, and the progress bar."""
+"""What commands share: options that choose spectra, progress bar, figures for JSON."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -7,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-__all__ = ["Selection", "no_star_sentence", "progress_bar"]
+__all__ = ["Selection", "no_star_sentence", "plain", "progress_bar"]
 
 
 @Parameter(name="*")
@@ -21,24 +22,30 @@ class Selection:
     ] = None
     minsn: Annotated[
         float | None,
-        Parameter(help="Fit only spectra of at least this S/N per pixel in R (SN_R of the survey, "
-                       "else the median of the arm R)."),
-    ] = None  # fmt: skip
+        Parameter(
+            help="Fit only spectra of at least this S/N per pixel in R (SN_R of the survey, "
+            "else the median of the arm R)."
+        ),
+    ] = None
     spectype: Annotated[
         Literal["STAR", "any"] | None,
-        Parameter(help="STAR (the default) fits stars. any fits every target, "
-                       "at rest if its velocity is beyond 1500 km/s; NOT_STAR, BAD_RV and, as a "
-                       "rule, POOR_CHI2 mark what is no star."),
-    ] = None  # fmt: skip
+        Parameter(
+            help="STAR (the default) fits stars. any fits every target, "
+            "at rest if its velocity is beyond 1500 km/s; NOT_STAR, BAD_RV and, as a "
+            "rule, POOR_CHI2 mark what is no star."
+        ),
+    ] = None
     wave: Annotated[
         tuple[float, float] | None,
-        Parameter(help="Fit only pixels between these, Å vacuum. Models of physics alone are too "
-                       "weak in the blue: above 4400 helps stars below 5200 K."),
-    ] = None  # fmt: skip
+        Parameter(
+            help="Fit only pixels between these, Å vacuum. Models of physics alone are too "
+            "weak in the blue: above 4400 helps stars below 5200 K."
+        ),
+    ] = None
     skipexisting: Annotated[
         bool | None,
         Parameter(help="Do nothing where the output folder has a catalogue already."),
-    ] = None  # fmt: skip
+    ] = None
 
     def given(self) -> dict[str, Any]:
         """The words that were given, as a table for [input]."""
@@ -57,6 +64,21 @@ def no_star_sentence(number: int, spectype: str) -> str:
         f"{number} of the targets are no stars, says the survey, and were not fitted; --spectype "
         "any fits them all the same."
     )
+
+
+def plain(value: Any) -> Any:
+    """The same figures as JSON can hold them: None for NaN, plain numbers for NumPy's.
+
+    >>> plain({"bias": float("nan"), "stars": (3, 4)})
+    {'bias': None, 'stars': [3, 4]}
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

@@ -7,10 +7,7 @@ are for figures of about 12 inches width that are printed on a page.
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
-from matplotlib.colors import Normalize
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,12 +15,16 @@ from matplotlib.ticker import MaxNLocator
 
 from bayes_ddp.labels import label
 
-__all__ = ["fit_axes", "plot_corner", "plot_difference", "plot_fit", "plot_recovery", "title"]
+__all__ = ["fit_axes", "plot_corner", "plot_fit", "plot_recovery", "ticks", "title"]
 
-_DATA, _MODEL, _TRUTH = "0.5", "#c23b22", "#1f4e9c"
-_TEXT, _TICK = 10, 9
+_DATA, _TRUTH = "0.5", "#1f4e9c"
+MODEL = "#c23b22"
+"""Colour of what is not data: a model, a median, no difference."""
+TEXT, TICK = 10, 9
+"""Sizes of titles and of tick labels."""
 _RESIDUAL = 5.0  # sigma, half height of a residual strip
-_MARGIN = 0.06
+MARGIN = 0.06
+"""Empty part of an axis at each end."""
 
 
 def title(name: str) -> str:
@@ -39,8 +40,15 @@ def title(name: str) -> str:
 def fit_axes(figure: Figure, number: int) -> list[Axes]:
     """Axes for ``plot_fit``: for each of ``number`` arms a panel and, below it, a flat strip."""
     height, width = figure.get_figheight(), figure.get_figwidth()
-    outer = figure.add_gridspec(number, 1, hspace=0.2, left=0.85 / width, right=1 - 0.2 / width,
-                                top=1 - 0.35 / height, bottom=0.5 / height)  # fmt: skip
+    outer = figure.add_gridspec(
+        number,
+        1,
+        hspace=0.2,
+        left=0.85 / width,
+        right=1 - 0.2 / width,
+        top=1 - 0.35 / height,
+        bottom=0.5 / height,
+    )
     axes = []
     for arm in range(number):
         inner = outer[arm].subgridspec(2, 1, height_ratios=[3.0, 1.1], hspace=0.04)
@@ -53,10 +61,10 @@ def plot_fit(
     axes: Sequence[Axes],
     wave: np.ndarray,
     flux: np.ndarray,
+    *,
     ivar: np.ndarray,
     model: np.ndarray,
     arms: Sequence[tuple[str, int, int]],
-    *,
     note: str = "",
 ) -> list[Line2D]:
     """Draw one star's spectrum, its best fit and the residuals, arm by arm.
@@ -85,45 +93,52 @@ def plot_fit(
     for (name, first, last), panel, strip in zip(arms, axes[::2], axes[1::2], strict=True):
         part = slice(first, last)
         x = wave[part]
-        panel.plot(x, model[part], color=_MODEL, linewidth=0.6, alpha=0.25)
+        panel.plot(x, model[part], color=MODEL, linewidth=0.6, alpha=0.25)
         lines += panel.step(x, data[part], where="mid", color=_DATA, linewidth=0.9, label="data")
-        lines += panel.plot(x, used[part], color=_MODEL, linewidth=0.7, label="model")
+        lines += panel.plot(x, used[part], color=MODEL, linewidth=0.7, label="model")
         lines += strip.step(x, residual[part], where="mid", color=_DATA, linewidth=0.6)
-        strip.axhline(0.0, color=_MODEL, linewidth=0.8)
+        strip.axhline(0.0, color=MODEL, linewidth=0.8)
         known = good[part] & np.isfinite(model[part])
-        _frame(panel, strip, x, (flux[part][known], model[part][known]))
-        panel.text(0.008, 0.06, name.upper(), transform=panel.transAxes, fontweight="bold",
-                   bbox={"color": "white", "pad": 1.5})  # fmt: skip
-    axes[0].legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), frameon=False, ncols=2,
-                   fontsize=_TICK, borderaxespad=0.2)  # fmt: skip
+        _frame(panel, strip, x, seen=(flux[part][known], model[part][known]))
+        box = {"color": "white", "pad": 1.5}
+        place = panel.transAxes
+        panel.text(0.008, 0.06, name.upper(), transform=place, fontweight="bold", bbox=box)
+    axes[0].legend(
+        loc="lower right",
+        bbox_to_anchor=(1.0, 0.97),
+        borderaxespad=0.2,
+        ncols=2,
+        frameon=False,
+        fontsize=TICK,
+    )
     if note:
-        axes[0].set_title(note, loc="left", fontsize=_TEXT)
-    axes[-1].set_xlabel("wavelength (vacuum) [Å]", fontsize=_TEXT)
+        axes[0].set_title(note, loc="left", fontsize=TEXT)
+    axes[-1].set_xlabel("wavelength (vacuum) [Å]", fontsize=TEXT)
     return lines
 
 
 def _frame(
-    panel: Axes, strip: Axes, wave: np.ndarray, seen: tuple[np.ndarray, np.ndarray]
+    panel: Axes, strip: Axes, wave: np.ndarray, *, seen: tuple[np.ndarray, np.ndarray]
 ) -> None:
     """Limits, ticks and words of one arm; a few wild pixels of the data do not set the height."""
     data, fit = seen
     if len(data):
         ends = np.concatenate([np.quantile(data, [0.002, 0.998]), fit])
-        room = 2 * _MARGIN * max(np.ptp(ends), 0.05)
+        room = 2 * MARGIN * max(np.ptp(ends), 0.05)
         panel.set_ylim(ends.min() - room, ends.max() + room)
     panel.set_xlim(wave[0], wave[-1])
     strip.set_ylim(-_RESIDUAL, _RESIDUAL)
     strip.set_yticks([-3, 0, 3])
-    panel.set_ylabel("flux / pseudo-\ncontinuum", fontsize=_TEXT)
-    strip.set_ylabel("residual\n[σ]", fontsize=_TEXT)
+    panel.set_ylabel("flux / pseudo-\ncontinuum", fontsize=TEXT)
+    strip.set_ylabel("residual\n[σ]", fontsize=TEXT)
     panel.tick_params(labelbottom=False)
     for axes in (panel, strip):
-        axes.tick_params(direction="in", top=True, right=True, labelsize=_TICK)
+        axes.tick_params(direction="in", top=True, right=True, labelsize=TICK)
         axes.yaxis.set_label_coords(-0.036, 0.5)
 
 
 def plot_corner(
-    figure: Figure, draws: np.ndarray, names: Sequence[str], truth: np.ndarray | None = None
+    figure: Figure, draws: np.ndarray, names: Sequence[str], *, truth: np.ndarray | None = None
 ) -> np.ndarray:
     """Draw all pairs of labels of one star: 68 and 95 % contours, marginals, truth where known.
 
@@ -157,16 +172,19 @@ def plot_corner(
         bins=int(np.clip(0.9 * np.sqrt(len(draws)), 12, 30)),  # few draws make ragged contours
         labels=[title(names[i]) for i in free],
         truths=marks,
-        truth_color=_TRUTH, color="0.15",
+        truth_color=_TRUTH,
+        color="0.15",
         range=[(low - 0.12 * (high - low), high + 0.12 * (high - low)) for low, high in ends],
         levels=(0.68, 0.95),
         smooth=1.0,
-        plot_datapoints=False, plot_density=False, fill_contours=True,
+        plot_datapoints=False,
+        plot_density=False,
+        fill_contours=True,
         contourf_kwargs={"colors": ["white", "0.85", "0.6"]},
         contour_kwargs={"linewidths": 0.8},
         hist_kwargs={"linewidth": 0.9},
-        label_kwargs={"fontsize": _TEXT + 1},
-    )  # fmt: skip
+        label_kwargs={"fontsize": TEXT + 1},
+    )
     axes = np.array(figure.axes).reshape(len(free), len(free))
     _arrange_corner(figure, axes)
     return axes
@@ -175,20 +193,26 @@ def plot_corner(
 def _arrange_corner(figure: Figure, axes: np.ndarray) -> None:
     """Margins and titles at fixed distances in inches, few ticks, whatever the figure's size."""
     width, height = figure.get_size_inches()
-    figure.subplots_adjust(left=1.05 / width, bottom=1.05 / height, right=1 - 0.1 / width,
-                           top=1 - 0.1 / height, wspace=0.06, hspace=0.06)  # fmt: skip
+    figure.subplots_adjust(
+        left=1.05 / width,
+        bottom=1.05 / height,
+        right=1 - 0.1 / width,
+        top=1 - 0.1 / height,
+        wspace=0.06,
+        hspace=0.06,
+    )
     panel = axes[-1, 0].get_position()
     for row in range(len(axes)):
         axes[-1, row].xaxis.set_label_coords(0.5, -0.8 / (panel.height * height))
         axes[row, 0].yaxis.set_label_coords(-0.8 / (panel.width * width), 0.5)
         for place in axes[row, : row + 1]:
-            place.tick_params(labelsize=_TEXT, direction="in")
-            place.set_xticks(_inner_ticks(*place.get_xlim()))
+            place.tick_params(labelsize=TEXT, direction="in")
+            place.set_xticks(_innerticks(*place.get_xlim()))
             if place is not axes[row, row]:
-                place.set_yticks(_inner_ticks(*place.get_ylim()))
+                place.set_yticks(_innerticks(*place.get_ylim()))
 
 
-def _inner_ticks(low: float, high: float) -> list[float]:
+def _innerticks(low: float, high: float) -> list[float]:
     """Two or three round values, none so near an end that it runs into the next panel's."""
     room = 0.12 * (high - low)
     return [t for t in MaxNLocator(3).tick_values(low, high) if low + room < t < high - room]
@@ -198,9 +222,9 @@ def plot_recovery(
     axes: Sequence[Axes],
     truth: np.ndarray,
     mean: np.ndarray,
+    *,
     sd: np.ndarray,
     published: np.ndarray | None = None,
-    *,
     names: Sequence[str],
 ) -> list[ErrorbarContainer]:
     """Draw how far each fitted label lies from its truth, one label on each of ``axes``.
@@ -220,93 +244,40 @@ def plot_recovery(
             pale = known & ~published[:, i]
             known &= published[:, i]
             ax.plot(
-                truth[pale, i], (mean - truth)[pale, i], "o", markerfacecolor="none",
-                markeredgecolor="0.75", markersize=3.2, markeredgewidth=0.7, zorder=1,
-            )  # fmt: skip
+                truth[pale, i],
+                (mean - truth)[pale, i],
+                "o",
+                markerfacecolor="none",
+                markeredgecolor="0.75",
+                markersize=3.2,
+                markeredgewidth=0.7,
+                zorder=1,
+            )
         offset = (mean - truth)[known, i]
-        drawn.append(ax.errorbar(
-            truth[known, i], offset, yerr=sd[known, i], fmt="o", color="0.2", markersize=3.2,
-            markeredgewidth=0, ecolor="0.72", elinewidth=0.7, zorder=2,
-        ))  # fmt: skip
-        _ticks(ax)
-        ax.axhline(0.0, color=_MODEL, linewidth=0.9, zorder=1)
-        ax.set_xlabel(f"true {title(name)}", fontsize=_TEXT)
-        ax.set_ylabel(f"fit − true ${label(name).tex}$", fontsize=_TEXT)
+        drawn.append(
+            ax.errorbar(
+                truth[known, i],
+                offset,
+                yerr=sd[known, i],
+                fmt="o",
+                color="0.2",
+                markersize=3.2,
+                markeredgewidth=0,
+                ecolor="0.72",
+                elinewidth=0.7,
+                zorder=2,
+            )
+        )
+        ticks(ax)
+        ax.axhline(0.0, color=MODEL, linewidth=0.9, zorder=1)
+        ax.set_xlabel(f"true {title(name)}", fontsize=TEXT)
+        ax.set_ylabel(f"fit − true ${label(name).tex}$", fontsize=TEXT)
     for ax in axes[len(names) :]:
         ax.set_visible(False)
     return drawn
 
 
-def plot_difference(
-    ax: Axes,
-    theirs: np.ndarray,
-    difference: np.ndarray,
-    *,
-    name: str,
-    colour: np.ndarray,
-    norm: Normalize,
-    band: np.ndarray | None = None,
-    typical: tuple[float, float] = (np.nan, np.nan),
-    note: str = "",
-) -> PathCollection:
-    """Draw how far this catalogue lies from another one in one label, against the other's label.
-
-    Parameters
-    ----------
-    theirs, difference : [star], unit of label ``name``; ours minus theirs
-    colour : [star], what ``norm`` maps to the colour scale; NaN is grey
-    band : [4, window], centre, 16 %, median and 84 % of windows along ``theirs``
-    typical : median error of theirs and of the difference, drawn once where it is known and fits
-    note : text in the panel, such as offset and scatter
-
-    What lies 5 half-widths of the central 68 % off is a triangle on the edge. Returns the points.
-    """
-    low, high = _height(difference)
-    up, down, drawn = difference > high, difference < low, []
-    scale = colormaps["viridis"].with_extremes(bad="0.6")
-    size, alpha = (22, 0.85) if len(difference) < 500 else (3, 0.4)
-    for part, marker in ((~up & ~down, "o"), (up, "^"), (down, "v")):
-        drawn.append(ax.scatter(
-            theirs[part], np.clip(difference[part], low, high), size, c=colour[part],
-            marker=marker, cmap=scale, norm=norm, plotnonfinite=True, linewidths=0.0, alpha=alpha,
-            zorder=2,
-        ))  # fmt: skip
-    ax.axhline(0.0, color="0.35", linewidth=0.8, linestyle=(0, (5, 3)), zorder=1)
-    if band is not None:
-        ax.fill_between(*band[[0, 1, 3]], color=_MODEL, alpha=0.16, linewidth=0, label="16-84 %")
-        ax.plot(band[0], band[[1, 3]].T, color=_MODEL, linewidth=0.8, zorder=3)
-        ax.plot(band[0], band[2], color=_MODEL, linewidth=1.6, zorder=3, label="median")
-    ax.margins(x=_MARGIN)
-    ax.set_ylim(low, high + 0.22 * (high - low))  # the note stands above the stars
-    _typical(ax, typical)
-    ax.text(0.03, 0.965, note, transform=ax.transAxes, va="top", fontsize=_TICK, linespacing=1.4)
-    _ticks(ax)
-    ax.set_xlabel(f"other {title(name)}", fontsize=_TEXT)
-    ax.set_ylabel(f"this − other {title(name)}", fontsize=_TEXT)
-    return drawn[0]
-
-
-def _height(difference: np.ndarray) -> tuple[float, float]:
-    """Ends of the axis: zero and all stars, but not those far beyond the rest."""
-    if not len(difference):
-        return -1.0, 1.0
-    p16, middle, p84 = np.quantile(difference, [0.16, 0.5, 0.84])
-    reach = 5 * max(p84 - middle, middle - p16, 1e-6)
-    low = min(max(difference.min(), middle - reach), 0.0)
-    high = max(min(difference.max(), middle + reach), 0.0)
-    room = _MARGIN * max(high - low, 1e-6)
-    return low - room, high + room
-
-
-def _typical(ax: Axes, sizes: tuple[float, float]) -> None:
-    """One error bar of the size most stars have, lower left, if it does not fill the panel."""
-    spans = np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())
-    if all(0 <= size < 0.2 * span for size, span in zip(sizes, spans, strict=True)):
-        ends = ax.get_xlim()[0], ax.get_ylim()[0]
-        x, y = (e + w + 0.03 * span for e, w, span in zip(ends, sizes, spans, strict=True))
-        ax.errorbar(x, y, sizes[1], sizes[0], color="0.45", elinewidth=0.9, capsize=2, zorder=1)
-
-
-def _ticks(ax: Axes) -> None:
-    ax.tick_params(direction="in", top=True, right=True, labelsize=_TICK)
+def ticks(ax: Axes) -> None:
+    """Few ticks, inside, on all four sides."""
+    ax.tick_params(direction="in", top=True, right=True, labelsize=TICK)
     ax.locator_params(nbins=5)

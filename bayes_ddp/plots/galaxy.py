@@ -16,14 +16,15 @@ COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#009E73", "#56B4E9")
 """One a component, in their order."""
 
 _LABEL, _TICK = 10, 9
+_SIZE = 1.5  # of a star, in points squared
 
 
 def plot_distribution(
     ax: Axes,
     values: np.ndarray,
     group: np.ndarray,
-    names: Sequence[str],
     *,
+    names: Sequence[str],
     edges: np.ndarray,
     title: str,
 ) -> list[Line2D]:
@@ -36,8 +37,9 @@ def plot_distribution(
     drawn += ax.step(edges, _steps(every), where="post", color="0.3", linewidth=1.8, label="all")
     for i, name in enumerate(names):
         counts, _ = np.histogram(values[group == i], edges)
-        drawn += ax.step(edges, _steps(counts), where="post", color=COLOURS[i], linewidth=1.2,
-                         label=name)  # fmt: skip
+        drawn += ax.step(
+            edges, _steps(counts), where="post", color=COLOURS[i], linewidth=1.2, label=name
+        )
     ax.set_yscale("log")
     ax.set_ylim(0.7, 3 * max(every.max(), 1))
     ax.set_xlim(edges[0], edges[-1])
@@ -55,8 +57,8 @@ def plot_profile(
     ax: Axes,
     centre: np.ndarray,
     rows: Mapping[int, np.ndarray],
-    names: Sequence[str],
     *,
+    names: Sequence[str],
     titles: tuple[str, str],
 ) -> list[Line2D]:
     """Draw one quantity along another for several groups.
@@ -65,8 +67,9 @@ def plot_profile(
     """
     drawn = []
     for i, values in rows.items():
-        drawn += ax.plot(centre, values, "o-", color=COLOURS[i], markersize=3.5, linewidth=1.2,
-                         label=names[i])  # fmt: skip
+        drawn += ax.plot(
+            centre, values, "o-", color=COLOURS[i], markersize=3.5, linewidth=1.2, label=names[i]
+        )
     _words(ax, *titles)
     return drawn
 
@@ -75,17 +78,16 @@ def plot_plane(
     ax: Axes,
     x: np.ndarray,
     y: np.ndarray,
-    group: np.ndarray,
     *,
+    group: np.ndarray,
     titles: tuple[str, str],
-    size: float = 1.5,
 ) -> PathCollection:
     """Draw stars in a plane of two quantities, coloured by group; no group lies over another.
 
     x, y : [star]; the order of the stars is the order of drawing, so it should be random.
     """
     colour = np.array(COLOURS)[group]
-    points = ax.scatter(x, y, size, c=colour, linewidths=0.0, alpha=0.55, rasterized=True)
+    points = ax.scatter(x, y, _SIZE, c=colour, linewidths=0.0, alpha=0.55, rasterized=True)
     _words(ax, *titles)
     return points
 

@@ -14,7 +14,8 @@ from bayes_ddp.commands.demo import RUN, simulate_files
 from bayes_ddp.commands.info import describe
 from bayes_ddp.commands.pages import write_pages
 from bayes_ddp.flags import WARN
-from bayes_ddp.inference import posterior as posteriors
+from bayes_ddp.inference.parts import Part, read_draws, write_part
+from bayes_ddp.inference.posterior import blank
 from bayes_ddp.labels import LABELS
 
 NAMES = tuple(row.name for row in LABELS)
@@ -96,8 +97,11 @@ def test_flags_are_counted_over_stars_that_have_labels(catalogue):
     figures, text = told(catalogue)
     assert (figures["rows"], figures["fitted"]) == (4, 2)
     assert figures["labels"]["mg_fe"] == {
-        "with_value": 1, "detected": 1, "upper_limit": 1, "prior_dominated": 0
-    }  # fmt: skip
+        "with_value": 1,
+        "detected": 1,
+        "upper_limit": 1,
+        "prior_dominated": 0,
+    }
     assert figures["labels"]["teff"] == {"with_value": 2}
     assert figures["warnings"] == {"NODATA": 1, "LABEL_EDGE": 1}
     assert figures["provenance"]["SEED"] == 3
@@ -108,21 +112,39 @@ def test_output_folder_is_told_by_its_catalogue(catalogue):
     assert told(catalogue.parent)[0]["kind"] == "catalogue"
 
 
+def write_draws(path, names):
+    """A part of stars of which the first alone was fitted."""
+    posterior = blank(NAMES, np.array(names), ("B", "R"))
+    posterior.chi2[0] = 1.0
+    unknown = np.full(len(names), np.nan)
+    columns = {"SPECID": np.array(names)}
+    snr = np.full((len(names), 2), np.nan)
+    part = Part("desi", "SPECID", columns, unknown, unknown, unknown, snr, posterior)
+    write_part(path, part, draws=2)
+
+
 def test_draws_are_counted_over_parts(tmp_path):
-    for number, stars in enumerate((3, 2)):
-        part = posteriors.blank(NAMES, stars, 2)
-        names = [f"{number}-{i}" for i in range(stars)]
-        posteriors.write_part(tmp_path / f"part-{number:05d}.nc", part, names, "x")
+    write_draws(tmp_path / "coadd-1-0123456789ab.nc", ["1", "2", "3"])
+    write_draws(tmp_path / "coadd-2-0123456789ab.nc", ["4", "5"])
+    (tmp_path / "notes.nc").write_bytes(b"of somebody else")
     figures, text = told(tmp_path)
-    assert (figures["stars"], figures["parts"], figures["draws"]) == (5, 2, [2])
-    assert figures["labels"] == list(NAMES)
-    assert "5 stars in 2 files" in text
+    assert (figures["stars"], figures["fitted"], figures["parts"]) == (5, 2, 2)
+    assert figures["draws"] == [2] and figures["labels"] == list(NAMES)
+    assert "5 stars in 2 files, 2 fitted" in text
+    assert "bayes_ddp.read_draws(FOLDER)" in text
+    assert read_draws(tmp_path).sizes["star"] == figures["fitted"]
+    assert told(tmp_path / "coadd-2-0123456789ab.nc")[0]["stars"] == 2
 
 
 def test_damaged_part_is_named(tmp_path):
-    (tmp_path / "part-00000.nc").write_bytes(b"no netCDF")
-    with pytest.raises(ValueError, match=r"part-00000\.nc is no part of a run's draws"):
+    (tmp_path / "coadd-0123456789ab.nc").write_bytes(b"no netCDF")
+    with pytest.raises(ValueError, match=r"coadd-0123456789ab\.nc is no part of a run's draws"):
         describe(str(tmp_path))
+
+
+def test_draws_do_not_hide_what_a_run_s_folder_is(catalogue):
+    (catalogue.parent / "other.nc").write_bytes(b"no netCDF")
+    assert told(catalogue.parent)[0]["kind"] == "catalogue"
 
 
 def test_run_file_is_told_as_it_resolves(tmp_path):
@@ -157,7 +179,9 @@ def test_anything_else_gets_one_sentence_with_what_could_be_told(content, tmp_pa
     path = tmp_path / "table.dat"
     path.write_bytes(content)
     for place in (path, tmp_path, tmp_path / "nothing"):
-        with pytest.raises(ValueError, match="a DESI coadd, redrock file or RVS") as error:
+        with pytest.raises(
+            ValueError, match="spectra of DESI, LAMOST, SDSS, a redrock file or RVS"
+        ) as error:
             describe(str(place))
         assert "\n" not in str(error.value)
 

@@ -2,25 +2,28 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from astropy.table import Table
 from scipy.stats import norm
 
 from bayes_ddp import config
-from bayes_ddp.catalog.fits import write_catalogue
+from bayes_ddp.catalog.fits import read_catalogue, write_catalogue
+from bayes_ddp.catalog.table import make_catalogue
 from bayes_ddp.commands import mismatch
 from bayes_ddp.commands.mismatch import Residuals, excess
 from bayes_ddp.emulator.card import load_emulator, read_card
 from bayes_ddp.emulator.error import read_mismatch
 from bayes_ddp.flags import WARN
-from bayes_ddp.inference import posterior as posteriors
+from bayes_ddp.inference.parts import Part
+from bayes_ddp.inference.posterior import blank
 from bayes_ddp.spectra.desi.read import read_desi
 from bayes_ddp.spectra.desi.writer import write_coadd, write_rvs_catalog
 from bayes_ddp.spectra.expose import ModelSpectra, Simulation, simulate_coadd
+from bayes_ddp.spectra.select import arm_snr
 
 STARS, PIXELS = 400, 400
 COMMON, VARIED, WIDTH, DEPTH = 5500.0, 6150.0, 3.0, 0.04  # Å, Å, Å, normalised flux
@@ -114,20 +117,22 @@ def finished(tmp_path_factory, model):
     coadd = simulate_coadd(ModelSpectra(wave, flux, emulator.fwhm), settings, 3)
     write_coadd(folder / "coadd.fits", coadd)
     write_rvs_catalog(folder / "rvs.fits", coadd)
-    warn = np.where(coadd.source == count - 1, int(WARN.LABEL_EDGE), 0)
-    found = replace(
-        posteriors.blank(emulator.space.names, count, 3),
-        mean=labels[coadd.source], warn=warn, lsf=np.ones((count, 3)),
-        velocity=np.stack([coadd.vrad - coadd.vrad_seen, np.ones(count)], axis=1),
-    )  # fmt: skip
     raw = read_desi([folder / "coadd.fits"], folder / "rvs.fits")
-    identifiers = raw.identifiers()
-    (folder / "out" / "draws").mkdir(parents=True)
-    for number, rows in enumerate((np.arange(8, count), np.arange(8))):  # not in input order
-        path = folder / "out" / "draws" / f"part-{number:05d}.nc"
-        posteriors.write_part(path, found.take(rows), [identifiers[i] for i in rows], "run")
-    table, sha = Table({"WARN": warn}), read_card(model)["sha256"]
-    write_catalogue(table, folder / "out" / "catalogue.fits", {"EMUSHA": sha})
+    posterior = replace(
+        blank(emulator.space.names, np.array(raw.identifiers()), tuple(a.name for a in raw.arms)),
+        mean=labels[coadd.source],
+        warn=np.where(coadd.source == count - 1, int(WARN.LABEL_EDGE), 0),
+        lsf=np.ones((count, 3)),
+        velocity=np.stack([coadd.vrad - coadd.vrad_seen, np.ones(count)], axis=1),
+    )
+    snr = np.stack(list(arm_snr(raw).values()), axis=1)
+    columns, unknown = dict(raw.columns), np.full(count, np.nan)
+    part = Part("desi", "SPECID", columns, raw.vrad, raw.vrad_err, unknown, snr, posterior)
+    (folder / "out").mkdir()
+    table = make_catalogue(part)[::-1]  # not in input order
+    write_catalogue(
+        table, folder / "out" / "catalogue.fits", {"EMUSHA": read_card(model)["sha256"]}
+    )
     return config.parse(
         {
             "schema": 1,
@@ -160,9 +165,19 @@ def test_known_mismatch_is_measured_and_kept_with_the_model(finished, model):
         assert stream.read(4) == b"\x89PNG"
 
 
+def test_run_whose_input_has_changed_is_not_measured(finished, tmp_path):
+    """The coadd holds a star that the catalogue does not."""
+    output = Path(finished.output.directory)
+    table = read_catalogue(output / "catalogue.fits")
+    write_catalogue(table[:-1], tmp_path / "catalogue.fits", {})
+    changed = replace(finished, output=replace(finished.output, directory=str(tmp_path)))
+    with pytest.raises(ValueError, match=r"coadd\.fits holds .* which is not in the catalogue"):
+        mismatch.measure(changed, snr=50.0, write=False)
+
+
 def test_run_without_a_catalogue_is_not_measured(finished, tmp_path):
     unfinished = replace(finished, output=replace(finished.output, directory=str(tmp_path)))
-    with pytest.raises(ValueError, match="to its end first"):
+    with pytest.raises(ValueError, match="finish 'bayes-ddp run' first"):
         mismatch.measure(unfinished, snr=50.0, write=False)
 
 

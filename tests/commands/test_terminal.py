@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from astropy.io import fits
 
 from bayes_ddp import cli, config
 from bayes_ddp.commands.terminal import no_star_sentence
@@ -36,6 +38,22 @@ def test_options_are_the_words_of_the_run_file(built, tmp_path):
     words = 'targetid = [5, 7]\nminsn = 12.5\nspectype = "any"\n'
     assert built == 2 * [config.load(write_run(tmp_path, words))]
     assert built[0].input.targetid == (5, 7) and built[0].input.minsn == 12.5
+
+
+def test_survey_is_recognised_from_the_first_file(built, tmp_path):
+    np.savez(tmp_path / "a.npz", wave=np.arange(4000.0, 4010.0), flux=np.ones(10))
+    header = fits.Header({"COEFF0": 3.57, "COEFF1": 1e-4, "CLASS": "STAR"})
+    for name in ("spec-1.fits", "spec-2.fits"):
+        fits.writeto(tmp_path / name, np.zeros((5, 10), np.float32), header)
+    words = "--emulator lamost-physics --output out".split()
+    cli.app(["fit", "--spectra", "spec-*.fits", *words], result_action="return_value")
+    named = ["fit", "--survey", "lamost", "--spectra", "spec-*.fits", *words]
+    cli.app(named, result_action="return_value")
+    assert built[0] == built[1] and built[0].input.survey == "lamost"
+    with pytest.raises(ConfigError, match=r"survey = 'table' and \[input.table\] do not go"):
+        cli.app(["fit", "--spectra", "a.npz", *words], result_action="return_value")
+    with pytest.raises(ValueError, match=r"No file matches 'none-\*.fits'"):
+        cli.app(["fit", "--spectra", "none-*.fits", *words], result_action="return_value")
 
 
 def test_options_replace_the_words_of_the_run_file_and_leave_the_others(built, tmp_path):
@@ -91,3 +109,13 @@ def test_existing_catalogue_is_left_alone_on_request(tmp_path, capsys):
 def test_what_happens_to_galaxies_is_one_sentence():
     assert "--spectype any" in no_star_sentence(3, "STAR")
     assert "all the same" in no_star_sentence(3, "any")
+
+
+def test_figures_are_strict_json_whatever_they_hold(capsys):
+    figures = {"bias": np.float64("nan"), "rows": (np.int64(3), [np.float32("inf")]), "name": "a"}
+    cli._tell(figures, "", as_json=True)
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "bias": None,
+        "rows": [3, [None]],
+        "name": "a",
+    }

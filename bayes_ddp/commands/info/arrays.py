@@ -5,18 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.tables.arrays import read_arrays
 
-__all__ = ["describe_arrays", "holds_spectra"]
-
-
-def holds_spectra(path: Path) -> bool:
-    """Whether a file's arrays look like spectra: one is called something with 'flux'."""
-    try:
-        return any("flux" in name for name in read_arrays(path).arrays)
-    except BadFileError:
-        return False
+__all__ = ["describe_arrays"]
 
 
 def describe_arrays(path: Path) -> tuple[dict[str, Any], list[str]]:

@@ -14,36 +14,47 @@ import xarray as xr
 
 from bayes_ddp import config
 from bayes_ddp.catalog.fits import read_catalogue
-from bayes_ddp.commands.info.arrays import describe_arrays, holds_spectra
+from bayes_ddp.commands.info.arrays import describe_arrays
 from bayes_ddp.commands.info.models import describe_model
+from bayes_ddp.commands.info.spectra import describe_spectra
 from bayes_ddp.commands.info.tables import describe_csv, describe_fits_tables
+from bayes_ddp.commands.terminal import plain
 from bayes_ddp.emulator.card import find_model, known_models
 from bayes_ddp.files.compressed import suffix, unpacked
 from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.files.paths import check_file
 from bayes_ddp.files.toml import to_toml
 from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.inference.parts import FORMAT, find_parts
 from bayes_ddp.labels import LABELS
-from bayes_ddp.spectra.desi.read import read_desi
-from bayes_ddp.spectra.lamost import is_lamost, read_lamost
-from bayes_ddp.spectra.raw import RawSpectra
-from bayes_ddp.spectra.sdss import is_sdss, read_sdss
-from bayes_ddp.spectra.select import arm_snr
+from bayes_ddp.spectra.surveys import SURVEYS
 
 __all__ = ["describe"]
 
 Told = tuple[dict[str, Any], list[str]]
 """Figures of one thing and the lines that show them."""
 
+_FORMATS = [survey for survey in SURVEYS.values() if not survey.needs_layout]
+"""Surveys whose files need no description."""
+
 _KINDS = (
-    "a DESI coadd, redrock file or RVS catalogue, a LAMOST or SDSS spectrum, a table or arrays "
-    "with wavelengths and fluxes (ECSV, FITS, npz), a table of labels (CSV, FITS), a catalogue "
-    "of ours, a run file, a folder of draws or of a run's output, a model's folder or name"
+    f"spectra of {', '.join(survey.title for survey in _FORMATS)}, a redrock file or RVS "
+    "catalogue of DESI, a table or arrays with wavelengths and fluxes (ECSV, FITS, npz), a table "
+    "of labels (CSV, FITS), a catalogue of ours, a run file, a folder of draws or of a run's "
+    "output, a model's folder or name"
 )
 _PROVENANCE = (
-    "EMULATOR", "EMUSHA", "CALSCALE", "ABUNSCAL", "SURVEYIN", "SAMPLER", "SEED", "BDDPVER",
-    "JAXVER", "NPYROVER",
-)  # fmt: skip
+    "EMULATOR",
+    "EMUSHA",
+    "CALSCALE",
+    "ABUNSCAL",
+    "SURVEYIN",
+    "SAMPLER",
+    "SEED",
+    "BDDPVER",
+    "JAXVER",
+    "NPYROVER",
+)
 
 
 def describe(path: str) -> tuple[dict[str, Any], str]:
@@ -66,19 +77,23 @@ def describe(path: str) -> tuple[dict[str, Any], str]:
                 f"{', '.join(sorted(known_models()))}."
             ) from None
         figures, lines = describe_model(folder)
-    return _plain(figures), "\n".join(lines)
+    return plain(figures), "\n".join(lines)
 
 
 def _folder(folder: Path) -> Told:
     if (folder / "card.toml").is_file():
         return describe_model(folder)
-    if any(folder.glob("part-*.nc")):
-        return _draws(sorted(folder.glob("part-*.nc")))
+    parts = find_parts(folder)
+    if parts:
+        return _draws(parts)
     for name in ("catalogue.fits", "run.toml"):
         if (folder / name).is_file():
             return _file(folder / name)
+    damaged = sorted(folder.glob("*.nc"))
+    if damaged:
+        return _draws(damaged)
     raise ValueError(
-        f"{folder} holds neither card.toml, part-*.nc, catalogue.fits nor run.toml. Give {_KINDS}."
+        f"{folder} holds neither card.toml, draws, catalogue.fits nor run.toml. Give {_KINDS}."
     )
 
 
@@ -114,20 +129,16 @@ def _content(path: Path, file: FitsFile) -> Told:
     """What a FITS file is, told by the extensions it has."""
     if "CATALOGUE" in file:
         return _catalogue(path)
-    if "FIBERMAP" in file and any(f"{arm}_FLUX" in file for arm in "BRZ"):
-        raw = read_desi([path])
-        return _spectra("DESI exposures" if "EXPID" in raw.columns else "DESI coadd", raw)
+    for survey in _FORMATS:
+        if survey.recognise(file):
+            return describe_spectra(survey, survey.read([path]))
     if "REDSHIFTS" in file:
         return _velocities("redrock file", file.table("REDSHIFTS"))
     if "RVTAB" in file:
         return _velocities("RVS catalogue", file.table("RVTAB"))
-    if is_lamost(file):
-        return _spectra("LAMOST spectrum", read_lamost([path]))
-    if is_sdss(file):
-        return _spectra("SDSS spectrum", read_sdss([path]))
     told = describe_fits_tables(path, file)
     labels = told is not None and any(t["labels"] for t in told[0]["tables"].values())
-    if not labels and holds_spectra(path):
+    if not labels and any(survey.recognise(file) for survey in SURVEYS.values()):
         return describe_arrays(path)
     if told is not None:
         return told
@@ -135,48 +146,6 @@ def _content(path: Path, file: FitsFile) -> Told:
         f"{path} is a FITS file with the extensions {[n for n in file.names if n]}, which is none "
         f"of what info describes. Give {_KINDS}."
     )
-
-
-def _spectra(kind: str, raw: RawSpectra) -> Told:
-    """Figures of spectra as their reader gives them; velocities only where the file has them."""
-    columns = raw.columns
-    figures: dict[str, Any] = {"kind": kind, "spectra": len(raw)}
-    for name in ("SURVEY", "PROGRAM", "HEALPIX", "TILEID", "SPECTYPE", "SUBCLASS"):
-        values = sorted({str(v) for v in columns.get(name, ()) if str(v) not in ("", "-1")})
-        if values:
-            figures[name.lower()] = values[0] if len(values) == 1 else values
-    for name in ("TARGETID", "SPECID"):
-        if name in columns:
-            figures[name.lower()] = [v.item() for v in columns[name][:100]]
-    velocity = raw.vrad[np.isfinite(raw.vrad)]
-    if len(velocity):
-        figures["vrad"] = [float(velocity.min()), float(velocity.max())]
-    figures["arms"] = {
-        arm.name: {
-            "pixels": len(arm.wave),
-            "wave": [float(arm.wave[0]), float(arm.wave[-1])],
-            "fwhm": float(np.median(arm.fwhm)),
-            "usable": float((arm.ivar > 0).mean()) if len(raw) else None,
-            "snr": _median(snr),
-        }
-        for arm, snr in zip(raw.arms, arm_snr(raw).values(), strict=True)
-    }
-    lines = [f"{kind}, {_count(len(raw), 'spectrum', 'spectra')}"]
-    for name, value in figures.items():
-        if name not in ("kind", "spectra", "arms", "vrad"):
-            text = ", ".join(map(str, value[:8])) if isinstance(value, list) else str(value)
-            more = " ..." if isinstance(value, list) and len(value) > 8 else ""
-            lines.append(f"  {name}: {text}{more}")
-    if len(velocity):
-        low, high = figures["vrad"]
-        lines.append(f"  vrad: {low:.1f} km/s" + (f" to {high:.1f} km/s" if high > low else ""))
-    for name, arm in figures["arms"].items():
-        snr = "none usable" if arm["snr"] is None else f"median S/N {arm['snr']:.1f}"
-        lines.append(
-            f"  arm {name}: {arm['wave'][0]:.0f}-{arm['wave'][1]:.0f} Å vacuum, {arm['pixels']} "
-            f"pixels, {100 * (arm['usable'] or 0):.1f} % usable, FWHM {arm['fwhm']:.2f} Å, {snr}"
-        )
-    return figures, lines
 
 
 def _velocities(kind: str, table: dict[str, np.ndarray]) -> Told:
@@ -226,36 +195,49 @@ def _catalogue(path: Path) -> Told:
         f"  {'label':8s}{'with value':>11s}{'detected':>10s}{'limit':>7s}{'prior':>7s}",
     ]
     for name, n in labels.items():
-        cells = [f"{n.get(key, '-'):>{width}}" for key, width in
-                 (("detected", 10), ("upper_limit", 7), ("prior_dominated", 7))]  # fmt: skip
+        cells = [
+            f"{n.get(key, '-'):>{width}}"
+            for key, width in (("detected", 10), ("upper_limit", 7), ("prior_dominated", 7))
+        ]
         lines.append(f"  {name:8s}{n['with_value']:11d}{''.join(cells)}")
     lines += [f"  {key}: {value}" for key, value in figures["provenance"].items()]
     return figures, lines
 
 
 def _draws(parts: list[Path]) -> Told:
-    stars, draws, chains, names = 0, set(), set(), []
+    stars, fitted, names = 0, 0, []
+    draws, chains = set(), set()
     for path in parts:
         try:
             with xr.open_dataset(path, engine="h5netcdf") as part:
+                if part.attrs.get("format") != FORMAT:
+                    raise ValueError(f"its format is not '{FORMAT}'")
                 stars += part.sizes["star"]
+                fitted += int(np.isfinite(part["chi2"].values).sum())
                 draws.add(part.sizes["draw"])
-                chains.add(int(part.attrs.get("chains", 1)))
+                chains.add(int(part.attrs["chains"]))
                 names = [str(name) for name in part["param"].values]
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
                 f"{path} is no part of a run's draws ({str(error).splitlines()[0]}). Run again: "
                 "damaged parts are made afresh."
             ) from None
-    figures = {"kind": "draws", "parts": len(parts), "stars": stars, "draws": sorted(draws),
-               "chains": sorted(chains), "labels": names}  # fmt: skip
+    figures = {
+        "kind": "draws",
+        "parts": len(parts),
+        "stars": stars,
+        "fitted": fitted,
+        "draws": sorted(draws),
+        "chains": sorted(chains),
+        "labels": names,
+    }
     number = "/".join(map(str, sorted(draws)))
-    in_chains = "/".join(map(str, sorted(chains)))
+    in_chains = f" in {'/'.join(map(str, sorted(chains)))} chains" if max(chains) > 1 else ""
     return figures, [
         f"posterior draws, {_count(stars, 'star', 'stars')} in "
-        f"{_count(len(parts), 'file', 'files')}",
-        f"  {number} draws a star in {in_chains} chains of {', '.join(names)}",
-        "  read with bayes_ddp.inference.posterior.read_draws(FOLDER)",
+        f"{_count(len(parts), 'file', 'files')}, {fitted} fitted",
+        f"  {number} draws per star{in_chains} of {', '.join(names)}",
+        "  read with bayes_ddp.read_draws(FOLDER)",
     ]
 
 
@@ -285,19 +267,3 @@ def _run(path: Path) -> Told:
 
 def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
-
-
-def _median(values: np.ndarray) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else None
-
-
-def _plain(value: Any) -> Any:
-    """The same figures as JSON can hold them: None for NaN, plain numbers for NumPy's."""
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

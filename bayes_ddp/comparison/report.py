@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bayes_ddp.compare.tables import Pairs
+from bayes_ddp.comparison.tables import Pairs
 from bayes_ddp.labels import label
 
 __all__ = ["BinRow", "ComparisonRow", "ComparisonTable"]

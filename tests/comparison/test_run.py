@@ -8,10 +8,10 @@ import pytest
 from astropy.table import Table
 
 from bayes_ddp.catalog.fits import write_catalogue
-from bayes_ddp.compare.options import Choice
-from bayes_ddp.compare.run import bin_rows, compare, compare_label
-from bayes_ddp.compare.statistics import median_error, noise_free_slope, running, slope
-from bayes_ddp.compare.tables import Pairs
+from bayes_ddp.comparison.options import Choice
+from bayes_ddp.comparison.run import bin_rows, compare, compare_label
+from bayes_ddp.comparison.statistics import median_error, noise_free_slope, running, slope
+from bayes_ddp.comparison.tables import Pairs
 from bayes_ddp.tables.match import match_rows
 
 ROWS = 400
@@ -439,8 +439,11 @@ def test_gaia_numbers_match_to_the_last_digit_and_gaps_match_nothing(tmp_path):
 
 
 def test_target_alone_matches_only_where_its_survey_and_pixel_do_not():
-    ours = {"targetid": np.array([5, 5, 6]), "healpix": np.array([-1, -1, -1]),
-            "tileid": np.array([1, 2, 1])}  # fmt: skip
+    ours = {
+        "targetid": np.array([5, 5, 6]),
+        "healpix": np.array([-1, -1, -1]),
+        "tileid": np.array([1, 2, 1]),
+    }
     itself = match_rows(ours, ours)
     assert itself.by == "TARGETID+HEALPIX+TILEID" and itself.theirs.tolist() == [0, 1, 2]
     coadds = {"targetid": np.array([6, 5, 6]), "healpix": np.array([70, 70, 71])}
@@ -450,8 +453,12 @@ def test_target_alone_matches_only_where_its_survey_and_pixel_do_not():
 
 
 def test_spectra_are_told_apart_before_stars_and_a_shared_file_names_none():
-    ours = {"specid": np.array(["a", "b", "c"]), "obsid": np.array([7, -1, 9]),
-            "source_id": np.full(3, 2**60), "srcfile": np.array(["f.fits"] * 3)}  # fmt: skip
+    ours = {
+        "specid": np.array(["a", "b", "c"]),
+        "obsid": np.array([7, -1, 9]),
+        "source_id": np.full(3, 2**60),
+        "srcfile": np.array(["f.fits"] * 3),
+    }
     itself = match_rows(ours, ours)
     assert itself.by == "SPECID" and itself.theirs.tolist() == [0, 1, 2]
     files = {name: ours[name] for name in ("srcfile", "source_id")}

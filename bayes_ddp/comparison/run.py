@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bayes_ddp.compare.options import Choice
-from bayes_ddp.compare.report import BinRow, ComparisonRow, ComparisonTable
-from bayes_ddp.compare.statistics import (
+from bayes_ddp.comparison.options import Choice
+from bayes_ddp.comparison.report import BinRow, ComparisonRow, ComparisonTable
+from bayes_ddp.comparison.statistics import (
     SPREAD_ERROR,
     median_error,
     noise_free_slope,
     slope,
     spread,
 )
-from bayes_ddp.compare.tables import Pairs, column_name, find_keys, make_pairs, select
+from bayes_ddp.comparison.tables import Pairs, column_name, find_keys, make_pairs, select
 from bayes_ddp.labels import LABELS, label
 from bayes_ddp.solar import labels_from_xh
 from bayes_ddp.tables.match import match_rows
@@ -53,11 +53,11 @@ def compare(catalogue: Path, other: Path, choice: Choice | None = None) -> Compa
     ours = {name: values[match.ours] for name, values in ours.items()}
     theirs = {name: values[match.theirs] for name, values in theirs.items()}
     found = find_keys(ours, theirs)
-    keep, selection = select(ours, theirs, choice, found)
+    keep, selection = select(ours, theirs, choice, found=found)
     if choice.sys:
         ours, theirs = _with_sys(ours, str(catalogue)), _with_sys(theirs)
         selection += "; errors with _SYS"
-    pairs = make_pairs(ours, theirs, keep, found[0])
+    pairs = make_pairs(ours, theirs, keep, keys=found[0])
     if not pairs:
         raise ValueError(
             f"{other} shares no label with {catalogue}; its columns are {sorted(theirs)}. Name "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_ddp.compare.options import Choice
+from bayes_ddp.comparison.options import Choice
 from bayes_ddp.labels import LABELS, Label, label
 from bayes_ddp.tables.read import Content
 
@@ -69,19 +69,19 @@ def find_keys(ours: Content, theirs: Content) -> tuple[dict[str, np.ndarray], di
 
 
 def make_pairs(
-    ours: Content, theirs: Content, keep: np.ndarray, keys: Mapping[str, np.ndarray]
+    ours: Content, theirs: Content, keep: np.ndarray, *, keys: Mapping[str, np.ndarray]
 ) -> dict[str, Pairs]:
     """Labels that both tables have, of the rows in ``keep`` where both know them."""
     pairs = {}
     for row in LABELS:
-        pair = _pair(ours, theirs, row, keys)
+        pair = _pair(ours, theirs, row, keys=keys)
         if pair is not None:
             pairs[row.name] = pair.take(keep & np.isfinite(pair.difference))
     return pairs
 
 
 def select(
-    ours: Content, theirs: Content, choice: Choice, found: tuple[Mapping, Mapping[str, str]]
+    ours: Content, theirs: Content, choice: Choice, *, found: tuple[Mapping, Mapping[str, str]]
 ) -> tuple[np.ndarray, str]:
     """([row] bool, what was cut) of the matched rows; ``found`` as ``find_keys`` gave it."""
     keys, whose = found
@@ -117,7 +117,7 @@ def _quality(ours: Content, theirs: Content, clean: bool) -> tuple[np.ndarray, l
 
 
 def _pair(
-    ours: Content, theirs: Content, row: Label, keys: Mapping[str, np.ndarray]
+    ours: Content, theirs: Content, row: Label, *, keys: Mapping[str, np.ndarray]
 ) -> Pairs | None:
     """One label from both tables; None where one lacks it."""
     mine, other = row.column.lower(), column_name(theirs, row)

@@ -97,7 +97,7 @@ class Choice:
 
     def assumed_errors(self) -> dict[str, float]:
         """Label -> error, in the label's unit, of ``assume``."""
-        from bayes_ddp.labels import label  # not above: it loads JAX, and --help must not
+        from bayes_ddp.labels import label  # not above: it loads NumPy, and --help must not
 
         errors = {}
         for text in self.assume:
