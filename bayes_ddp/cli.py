@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from bayes_ddp.commands.terminal import Selection, no_star_sentence, plain, progress_bar
+from bayes_ddp.commands.terminal import Selection, plain, progress_bar
 from bayes_ddp.comparison.options import Choice
 
 app = App(
@@ -152,38 +152,11 @@ def fit(
 
 
 def _run(settings: Any, *, as_json: bool, quiet: bool) -> None:
-    import time
+    from bayes_ddp.commands.run import run_and_describe
 
-    from bayes_ddp.commands import pictures
-    from bayes_ddp.pipeline import run as pipeline
-
-    there = pipeline.existing(settings)
-    if there:
-        text = f"{there} exists already: nothing was done. Its settings: run.toml beside it."
-        return _tell({"catalogue": str(there), "skipped": True}, text, as_json)
-    began = time.perf_counter()
     with progress_bar(quiet) as progress:
-        outcome = pipeline.run(settings, progress=progress)
-    drawn = pictures.draw(outcome) if settings.output.pictures else []
-    figures = pipeline.figures(outcome) | {
-        "seconds": time.perf_counter() - began,
-        "pictures": [str(p) for p in drawn],
-    }
-    lines = [
-        f"{figures['rows']} spectra, {figures['fitted']} with labels, {figures['seconds']:.1f} s.",
-        *(f"  {n} x {name}" for name, n in figures["warnings"].items()),
-        f"Catalogue: {outcome.path}",
-        *([f"Draws: {outcome.draws}"] if outcome.draws else []),
-        *(f"Picture: {p}" for p in drawn),
-    ]
-    if not figures["fitted"]:
-        lines.insert(1, "No spectrum got labels: the warnings say why, row by row in WARN.")
-        if figures["warnings"].get("NO_CATALOG_ROW") == figures["rows"]:
-            lines.insert(2, "Give velocities of these targets: --catalog or --redshifts.")
-    if figures["no_star_not_fitted"]:
-        told = no_star_sentence(figures["no_star_not_fitted"], settings.input.spectype)
-        lines.insert(1, told)
-    _tell(figures, "\n".join(lines), as_json)
+        figures, text = run_and_describe(settings, progress=progress)
+    _tell(figures, text, as_json)
 
 
 @app.command
@@ -251,13 +224,15 @@ def simulate(
 
 
 @app.command
-def info(path: str, /, *, json: Json = False) -> None:
-    """Say what a spectrum file, model, run file or catalogue is.
+def info(path: str, /, *, output: Path | None = None, json: Json = False) -> None:
+    """Describe a spectrum file, model, run file or catalogue.
 
     Parameters
     ----------
     path
         File or folder, or the name of a shipped model.
+    output
+        PNG into which a model's training labels and draws of its prior are drawn.
     json
         Print the figures as one JSON object.
     """
@@ -265,6 +240,11 @@ def info(path: str, /, *, json: Json = False) -> None:
     from bayes_ddp.commands.info import describe
 
     figures, text = describe(path)
+    if output:
+        from bayes_ddp.commands.info.density import draw_density
+
+        picture = draw_density(path, output)
+        figures, text = figures | {"picture": str(picture)}, f"{text}\nPicture: {picture}"
     _tell(figures, text, json)
 
 

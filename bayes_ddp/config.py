@@ -101,12 +101,13 @@ def load(path: Path) -> Run:
     return parse(table, source=str(path), base=path.resolve().parent)
 
 
-def parse(table: dict[str, Any], *, source: str, base: Path) -> Run:
+def parse(table: dict[str, Any], *, source: str, base: Path | None = None) -> Run:
     """The run of an already parsed table.
 
-    source : how messages call it. base : where relative paths start.
+    source : its name in messages. base : folder that relative paths start from; by default the
+    current one.
     """
-    table = dict(table)
+    table, base = dict(table), base or Path.cwd()
     if table.get("schema") != SCHEMA:
         raise ConfigError(
             f"{source}: schema = {table.get('schema')!r}, and this version reads schema = "

@@ -22,7 +22,6 @@ POSITIONAL = 3
 
 LONG_FILES = {
     "cli.py": 400,  # a subcommand's signature and docstring are its interface; most is help
-    "inference/prior.py": 350,
 }
 """File -> lines that it may have."""
 
@@ -31,8 +30,6 @@ LONG_FUNCTIONS = {
     "cli.py:fit",
     "inference/fit.py:fit",
     "spectra/arrays.py:from_arrays",
-    # one step per mask, each with a line that says why
-    "spectra/prepare.py:prepare",
 }
 MANY_POSITIONAL = {
     # the equation's order: geometry, star, then what is varied; called so inside jit and vmap

@@ -11,7 +11,14 @@ from bayes_ddp.cli import app
 from bayes_ddp.commands.demo import RUN, simulate_files
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "CHANGELOG.md", "docs/method.md", "docs/data.md"]
+PAGES = [
+    "README.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/data.md",
+    "docs/method.md",
+    "docs/results.md",
+]
 README = (ROOT / "README.md").read_text()
 
 
@@ -21,8 +28,10 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """Every shell line of the README, also those that are indented instead of fenced."""
-    lines = [line for block in blocks("shell") for line in block.splitlines()]
+    """Every shell line of README and results, also those that are indented instead of fenced."""
+    results = (ROOT / "docs" / "results.md").read_text()
+    fenced = blocks("shell") + re.findall(r"^```shell\n(.*?)^```", results, re.DOTALL | re.M)
+    lines = [line for block in fenced for line in block.splitlines()]
     lines += re.findall(r"^ {4}(make .*)$", README, re.MULTILINE)
     return [line for line in lines if line.strip()]
 
@@ -40,10 +49,10 @@ def test_python_of_the_readme_runs(clone, monkeypatch, capsys):
     names = {"__name__": "readme"}
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), names)
-    table = names["outcome"].table
-    assert len(table) == 1 and (clone / "one-star" / "catalogue.fits").is_file()
-    assert names["covariance"].shape == (1, 15, 15)
-    assert "LTE-1D uncalibrated" in capsys.readouterr().out
+    assert len(names["table"]) == 1 and (clone / "one-star" / "catalogue.fits").is_file()
+    assert names["likelihood_precision"].shape == (1, 15, 15)
+    assert names["posterior"].names[:2] == ("teff", "logg") and names["figure"].axes
+    assert "RawSpectra of table" in capsys.readouterr().out
 
 
 def test_run_file_of_the_readme_is_valid(clone):
@@ -82,11 +91,16 @@ def test_links_resolve(page):
 
 
 def test_figures_stand_in_marked_blocks():
-    for name in ("demo", "lamost"):
-        assert README.count(f"<!-- figures: {name} -->") == 1
-    assert README.count("<!-- figures:") == README.count("<!-- /figures -->")
-    outside = re.sub(r"<!-- figures.*?<!-- /figures -->", "", README, flags=re.DOTALL)
-    assert "FILL-ME" not in outside and "```text" not in outside
+    for page, name in (("README.md", "demo"), ("docs/results.md", "lamost")):
+        text = (ROOT / page).read_text()
+        assert text.count(f"<!-- figures: {name} -->") == 1
+        assert text.count("<!-- figures:") == text.count("<!-- /figures -->")
+        outside = re.sub(r"<!-- figures.*?<!-- /figures -->", "", text, flags=re.DOTALL)
+        assert "FILL-ME" not in outside and "```text" not in outside
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) < 250
 
 
 def test_run_file_of_the_demo_is_the_one_the_package_writes():

@@ -67,6 +67,12 @@ class Card:
         return self.table["density"]
 
 
+def _reach(wave: np.ndarray) -> tuple[float, float]:
+    """First and last wavelength at which a model on these pixels can be sampled, Å."""
+    step = float(wave[1] - wave[0])
+    return float(wave[0]) + 2 * step, float(wave[-1]) - 2 * step
+
+
 def _describe(network: "BasisNetwork | PixelNetwork", size: str) -> str:
     """One line about a network, for its ``repr``."""
     wave, name = np.asarray(network.wave), network.card.name if network.card else "unnamed"
@@ -120,6 +126,11 @@ class BasisNetwork(eqx.Module):
         return _describe(self, f"rank {len(self.basis)}")
 
     @property
+    def reach(self) -> tuple[float, float]:
+        """First and last rest wavelength that the model reaches, Å."""
+        return _reach(np.asarray(self.wave))
+
+    @property
     def space(self) -> LabelSpace:  # type: ignore[override]
         """The label space, in whose order labels are given."""
         return self.features.space
@@ -169,6 +180,11 @@ class PixelNetwork(eqx.Module):
 
     def __repr__(self) -> str:
         return _describe(self, f"{self.hidden.shape[1]} neurons per pixel")
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """First and last rest wavelength that the model reaches, Å."""
+        return _reach(np.asarray(self.wave))
 
     def _scaled(self, labels: jax.Array) -> jax.Array:
         middle = jnp.asarray(self.space.middle, labels.dtype)

@@ -64,7 +64,8 @@ def sample_star(
 ) -> tuple[Drawn, Described]:
     """Weighted draws of one star from its best fit, and what they mean."""
     target = star_target(problem, star, fit.q)
-    drawn = draw(target, Gaussian(fit.q, whitening_root(fit.covariance)), key)
+    start = Gaussian(fit.q, whitening_root(fit.covariance))
+    drawn = draw(target, start, key, chart=target.chart)
     return drawn, describe(target, drawn.points, drawn.log_density)
 
 

@@ -27,10 +27,10 @@ from bayes_ddp.inference.problem import (
     Problem,
     load_stars,
     make_problem,
+    prepare_for,
     require_float64,
 )
 from bayes_ddp.inference.samplers import Exact, Map, Nuts
-from bayes_ddp.spectra.prepare import prepare
 from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.spectrum import Spectrum
 
@@ -91,27 +91,26 @@ def fit(
     require_float64()
     sampler, nuisance = sampler or Exact(), nuisance or Nuisance()
     network = load_emulator(emulator) if isinstance(emulator, str | Path) else emulator
-    physics = network.card.physics_only if network.card else True
     fit_rows = np.flatnonzero((spectra.warn & int(fatal)) == 0)
     other = np.setdiff1d(np.arange(len(spectra)), fit_rows)
     parts, order = [], []
     if len(fit_rows):
         problem = problem_of(spectra.take(fit_rows), network, priors=priors, nuisance=nuisance)
-        spectra = with_errors(spectra, problem, physics=physics, batch=batch)
+        spectra = with_errors(spectra, problem, batch=batch)
         for start in range(0, len(fit_rows), batch):
             rows = fit_rows[start : start + batch]
             raw = spectra.take(rows)
             keys = star_keys(seed, spectra.survey, raw.identifiers(), size=batch)
-            parts.append(_batch(problem, sampler, raw, keys=keys, physics=physics))
+            parts.append(_batch(problem, sampler, raw, keys=keys))
             order.append(rows)
             if progress:
                 progress(start + len(rows), len(fit_rows))
     for start in range(0, len(other), batch):
         rows = other[start : start + batch]
-        parts.append(_not_fitted(spectra.take(rows), network, sampler, physics=physics))
+        parts.append(_not_fitted(spectra.take(rows), network, sampler))
         order.append(rows)
     if not parts:
-        return _not_fitted(spectra, network, sampler, physics=physics)
+        return _not_fitted(spectra, network, sampler)
     return concatenate(parts).take(np.argsort(np.concatenate(order)))
 
 
@@ -121,10 +120,9 @@ def _batch(
     raw: RawSpectra,
     *,
     keys: jax.Array,
-    physics: bool,
 ) -> Posterior:
     """Posterior of one batch, warnings included; keys [star], as many as the batch has places."""
-    spectrum, warn = prepare(raw, physics=physics)
+    spectrum, warn = prepare_for(problem.emulator, raw)
     stars = load_stars(problem, pad(spectrum, len(keys)))
     found = sampler(problem, stars, keys).take(np.arange(len(raw)))
     found = replace(found, ids=np.array(raw.identifiers()), warn=found.warn | warn)
@@ -139,11 +137,9 @@ def compact(posterior: Posterior) -> Posterior:
     return replace(posterior, nuisances=nuisances, **single)
 
 
-def _not_fitted(
-    raw: RawSpectra, network: Network, sampler: Exact | Map | Nuts, *, physics: bool
-) -> Posterior:
+def _not_fitted(raw: RawSpectra, network: Network, sampler: Exact | Map | Nuts) -> Posterior:
     """Rows of stars that are not fitted, with what ``prepare`` finds of them."""
-    warn = prepare(raw, physics=physics)[1] if len(raw) else raw.warn
+    warn = prepare_for(network, raw)[1] if len(raw) else raw.warn
     empty = blank(
         network.space.names,
         np.array(raw.identifiers(), str),
@@ -215,7 +211,7 @@ def problem_of(
     ends = np.cumsum([0, *(len(arm.wave) for arm in spectra.arms)]).tolist()
     return _problem(
         _Identity(network),
-        np.concatenate([arm.wave for arm in spectra.arms]).tobytes(),
+        np.concatenate([arm.wave for arm in spectra.arms], dtype=float).tobytes(),
         tuple(zip((arm.name for arm in spectra.arms), ends[:-1], ends[1:], strict=True)),
         survey=spectra.survey,
         broadest=float(np.ceil(4 * widths.max()) / 4),

@@ -17,10 +17,11 @@ from arviz_stats.base import array_stats
 from jaxtyping import Array, Float
 from numpyro.infer.hmc_util import dual_averaging
 
-__all__ = ["CHAINS", "STEPS", "Chains", "nested_rhat", "run_chains"]
+__all__ = ["CHAINS", "STEPS", "SUPERCHAINS", "Chains", "nested_rhat", "run_chains", "superchains"]
 
 CHAINS = 64
-_SUPERCHAINS = 4
+SUPERCHAINS = 8
+"""Groups of chains; those of one group start at one point."""
 STEPS = 64
 """Steps of each chain that are kept, after half as many of warm-up."""
 _WARM = 32
@@ -75,9 +76,19 @@ def run_chains(
     return Chains(*kept, jnp.mean(accepted[_WARM:]))
 
 
+def superchains(starts: np.ndarray, chains: int = CHAINS) -> np.ndarray:
+    """[chain], what each chain starts from: ``starts`` [superchain], each for a group of chains.
+
+    Nested R-hat compares superchains, so that the chains of one must share their start
+    (Margossian et al. 2024): with starts of their own, chains that never leave them would look
+    converged.
+    """
+    return np.repeat(starts, chains // len(starts))
+
+
 def nested_rhat(draws: np.ndarray) -> np.ndarray:
     """[column], nested R-hat of draws [chain step column]; NaN for a column that does not vary."""
-    owner = np.arange(len(draws)) * _SUPERCHAINS // len(draws)
+    owner = superchains(np.arange(SUPERCHAINS), len(draws))
     rhat = np.full(draws.shape[2], np.nan)
     for i in np.flatnonzero(np.ptp(draws, axis=(0, 1)) > 0):
         rhat[i] = array_stats.rhat_nested(draws[..., i], owner, chain_axis=0, draw_axis=1)

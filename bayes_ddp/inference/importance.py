@@ -19,7 +19,8 @@ import numpy as np
 from arviz_stats.base import array_stats
 from jaxtyping import Array, Float
 
-from bayes_ddp.inference.hmc import CHAINS, STEPS, run_chains
+from bayes_ddp.inference.chart import Chart
+from bayes_ddp.inference.hmc import CHAINS, STEPS, SUPERCHAINS, run_chains, superchains
 from bayes_ddp.inference.posterior import systematic
 
 __all__ = ["DRAWS", "MIN_ESS", "Drawn", "Gaussian", "draw"]
@@ -73,11 +74,14 @@ class _Weighted(NamedTuple):
     root: Array
 
 
-def draw(log_density: LogDensity, start: Gaussian, key: Array) -> Drawn:
+def draw(
+    log_density: LogDensity, start: Gaussian, key: Array, *, chart: Chart | None = None
+) -> Drawn:
     """Draws of a density that ``start`` approximates.
 
     log_density : of a vector [parameter]. A callable ``equinox.Module`` is compiled once for all
-    densities of the same structure.
+    densities of the same structure. chart : coordinates in which chains move; the parameters
+    themselves by default.
     """
     weigh_key, chain_key, seed_key = jax.random.split(key, 3)
     seed = int(jax.random.randint(seed_key, (), 0, 2**31 - 1))
@@ -87,12 +91,17 @@ def draw(log_density: LogDensity, start: Gaussian, key: Array) -> Drawn:
     weight = np.exp(smoothed - smoothed.max())
     weight /= weight.sum()
     trusted = khat < _MAX_K and 1 / np.sum(weight**2) >= MIN_ESS  # not where k is NaN
-    z, value = drawn.z, drawn.log_density
+    points, value = start.mean + drawn.z @ start.root.T, drawn.log_density
     if not trusted:
-        first = systematic(weight, CHAINS, np.random.default_rng(seed))
-        z, value = _chains(log_density, start, drawn, first=drawn.z[first], key=chain_key)
-        weight = np.full(len(z), 1 / len(z))
-    return Drawn(start.mean + z @ start.root.T, value, weight, float(khat), not trusted)
+        if chart is None:
+            free = jnp.full(len(start.mean), jnp.inf)
+            chart = Chart(-free, free)
+        first = superchains(systematic(weight, SUPERCHAINS, np.random.default_rng(seed)))
+        around = _around(chart, points, drawn.log_weight, start=start)
+        begin = points[first]
+        points, value = _chains(log_density, chart, around, first=begin, key=chain_key)
+        weight = np.full(len(points), 1 / len(points))
+    return Drawn(points, value, weight, float(khat), not trusted)
 
 
 def _log_normal(z: Array, centre: Array, root: Array) -> Array:
@@ -150,20 +159,40 @@ def _weigh(log_density: LogDensity, start: Gaussian, key: Array) -> _Weighted:
 
 
 @eqx.filter_jit
+def _around(chart: Chart, points: Array, log_weight: Array, *, start: Gaussian) -> Gaussian:
+    """Moments of the weighted draws [draw parameter] in the coordinates of a chart.
+
+    They are taken in the scale of ``start``, of whose covariance a tenth is kept.
+    """
+    z = chart.inverse(points)
+    # the start may lie outside the box, where the chart has no slope; the mean of draws does not
+    at = chart.inverse(jax.nn.softmax(log_weight) @ points)
+    root = start.root * jnp.exp(-chart.log_slope(at))[:, None]
+    scaled = jax.scipy.linalg.solve_triangular(root, (z - at).T, lower=True).T
+    centre, spread = _moments(scaled, log_weight)
+    return Gaussian(at + root @ centre, root @ spread)
+
+
+@eqx.filter_jit
 def _chains(
-    log_density: LogDensity, start: Gaussian, drawn: _Weighted, *, first: Array, key: Array
+    log_density: LogDensity, chart: Chart, around: Gaussian, *, first: Array, key: Array
 ) -> tuple[Array, Array]:
     """Draws [chain step, parameter] and their density, chains one after another.
 
-    The chains start at ``first`` [chain parameter] and move in the coordinates of the last
-    proposal.
+    The chains start at ``first`` [chain parameter] and move in coordinates of the chart in which
+    ``around`` is a unit normal.
     """
 
-    def density(y: Array) -> Array:
-        z = drawn.centre + drawn.root @ y
-        return log_density(start.mean + start.root @ z)
+    def slope(z: Array) -> Array:
+        return jnp.sum(chart.log_slope(z))
 
-    there = jax.scipy.linalg.solve_triangular(drawn.root, (first - drawn.centre).T, lower=True).T
+    def density(y: Array) -> Array:
+        z = around.mean + around.root @ y
+        return log_density(chart.forward(z)) + slope(z)
+
+    there = jax.scipy.linalg.solve_triangular(
+        around.root, (chart.inverse(first) - around.mean).T, lower=True
+    ).T
     chains = run_chains(density, there, key)
-    z = drawn.centre + chains.path @ drawn.root.T
-    return z.reshape(-1, z.shape[-1]), chains.log_density.reshape(-1)
+    z = (around.mean + chains.path @ around.root.T).reshape(-1, len(around.mean))
+    return chart.forward(z), chains.log_density.reshape(-1) - jax.vmap(slope)(z)

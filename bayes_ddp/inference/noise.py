@@ -15,8 +15,7 @@ import numpy as np
 
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.optimise import fit_stars
-from bayes_ddp.inference.problem import Problem, load_stars, model_flux
-from bayes_ddp.spectra.prepare import prepare
+from bayes_ddp.inference.problem import Problem, load_stars, model_flux, prepare_for
 from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.table import GUESSED_SNR
 
@@ -27,10 +26,10 @@ STEP = 100.0
 _MIN_PIXELS = 30
 
 
-def with_errors(raw: RawSpectra, problem: Problem, *, physics: bool, batch: int) -> RawSpectra:
+def with_errors(raw: RawSpectra, problem: Problem, *, batch: int) -> RawSpectra:
     """The same spectra, those with ``WARN.NO_ERRORS`` with errors from a first fit.
 
-    raw, problem, physics : as in the fit to come. batch : stars that are fitted together.
+    raw, problem : as in the fit to come. batch : stars that are fitted together.
     """
     todo = np.flatnonzero(((raw.warn & int(WARN.NO_ERRORS)) > 0) & ((raw.warn & int(FATAL)) == 0))
     if not len(todo):
@@ -39,7 +38,7 @@ def with_errors(raw: RawSpectra, problem: Problem, *, physics: bool, batch: int)
     for start in range(0, len(todo), batch):
         rows = todo[start : start + batch]
         filled = np.concatenate([rows, np.full(batch - len(rows), rows[-1])])
-        spectrum, _ = prepare(raw.take(filled), physics=physics)
+        spectrum, _ = prepare_for(problem.emulator, raw.take(filled))
         wave = np.asarray(spectrum.wave)
         place = _places(wave)
         level = noise_level(wave, _residual(problem, spectrum)[: len(rows)], place)

@@ -7,6 +7,7 @@ inverse is the covariance. Parameters are unconstrained: labels themselves, unle
 bounds a label.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -80,8 +81,9 @@ def terms(problem: Problem, star: StarData, q: Array) -> tuple[Array, Array, Arr
     right = score(star.noise, jacobian, residual) * scale
     normal = information(star.noise, jacobian) * jnp.outer(scale, scale)
 
-    log_prior, prior_gradient = jax.value_and_grad(prior.log_prob_free)(free)
-    prior_curvature = _convex(-jax.hessian(prior.log_prob_free)(free))
+    density = partial(prior.log_prob_free, gaussian=True)
+    log_prior, prior_gradient = jax.value_and_grad(density)(free)
+    prior_curvature = _convex(-jax.hessian(density)(free))
     nuisance = q[parameters.labels :]
     tightness = parameters.nuisance_precision(star)
     pull = jnp.concatenate([prior_gradient, -tightness * nuisance])

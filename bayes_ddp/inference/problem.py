@@ -22,6 +22,8 @@ from bayes_ddp.inference.forward import (
 from bayes_ddp.inference.parameters import Nuisances, Parameters
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.inference.templates import Templates, make_templates
+from bayes_ddp.spectra.prepare import prepare
+from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.spectrum import Spectrum
 from bayes_ddp.spectra.surveys import SURVEYS
 
@@ -32,6 +34,7 @@ __all__ = [
     "load_stars",
     "make_problem",
     "model_flux",
+    "prepare_for",
     "require_float64",
 ]
 
@@ -151,6 +154,14 @@ def model_flux(problem: Problem, stars: StarData, labels: Array, nuisances: Nuis
         return render(problem.shape, star, rows, nuisances)[0]
 
     return jax.vmap(one)(stars, labels, nuisances)
+
+
+def prepare_for(
+    emulator: BasisNetwork | PixelNetwork, raw: RawSpectra
+) -> tuple[Spectrum, np.ndarray]:
+    """``prepare`` with the masks and the wavelengths that an emulator asks for."""
+    physics = emulator.card.physics_only if emulator.card else True
+    return prepare(raw, physics=physics, reach=emulator.reach)
 
 
 @eqx.filter_jit

@@ -8,8 +8,7 @@ import numpy as np
 
 from bayes_ddp.inference.fit import BATCH, pad, problem_of
 from bayes_ddp.inference.parameters import Nuisances
-from bayes_ddp.inference.problem import Nuisance, load_stars, model_flux
-from bayes_ddp.spectra.prepare import prepare
+from bayes_ddp.inference.problem import Nuisance, load_stars, model_flux, prepare_for
 from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.spectrum import Spectrum
 
@@ -64,8 +63,7 @@ def model_spectra(
         Number of stars that are computed together.
     """
     problem = problem_of(spectra, emulator, nuisance=Nuisance())
-    physics = emulator.card.physics_only if emulator.card else True
-    spectrum, _ = prepare(spectra, physics=physics)
+    spectrum, _ = prepare_for(emulator, spectra)
     models, used = [], []
     for start in range(0, len(spectra), batch):
         rows = np.arange(start, min(start + batch, len(spectra)))

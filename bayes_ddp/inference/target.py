@@ -13,6 +13,7 @@ from numpyro.handlers import block
 from numpyro.infer.util import potential_energy
 
 from bayes_ddp.emulator.network import BasisNetwork
+from bayes_ddp.inference.chart import Chart
 from bayes_ddp.inference.compress import Compressed, compress
 from bayes_ddp.inference.forward import StarData
 from bayes_ddp.inference.model import StarModel, spectrum_model, star_model
@@ -45,6 +46,13 @@ class Target(eqx.Module):
     def __call__(self, q: Float[Array, " parameter"]) -> Float[Array, ""]:
         """Ln density at a parameter vector."""
         return self.log_likelihood(q) + self.log_prior(q)
+
+    @property
+    def chart(self) -> Chart:
+        """Coordinates in which chains move: labels by their trained range."""
+        low, high = self.prior.box(self.parameters.free)
+        none = jnp.full(self.parameters.size - self.parameters.labels, jnp.inf)
+        return Chart(jnp.concatenate([low, -none]), jnp.concatenate([high, none]))
 
 
 @eqx.filter_jit

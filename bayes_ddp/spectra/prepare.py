@@ -7,7 +7,7 @@ the same operator has to act on the model: weights that one side lacks shift lab
 Source: Zhang et al. (DD-Payne on DESI EDR), section 2, Eq. 1-2.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.masks import apply_masks
+from bayes_ddp.spectra.masks import MAX_VRAD, apply_masks, doppler_factor
 from bayes_ddp.spectra.raw import RawArm, RawSpectra
 from bayes_ddp.spectra.spectrum import Spectrum
 from bayes_ddp.spectra.surveys import find_survey
@@ -163,7 +163,19 @@ def _normalise(
     return np.where(sane, flux, 0.0), np.where(sane, ivar, 0.0), level
 
 
-def prepare(raw: RawSpectra, *, physics: bool = True) -> tuple[Spectrum, np.ndarray]:
+class _Arm(NamedTuple):
+    """One arm after preparation, each [star pixel]."""
+
+    flux: np.ndarray
+    ivar: np.ndarray
+    use: np.ndarray
+    fwhm: np.ndarray
+    level: np.ndarray
+
+
+def prepare(
+    raw: RawSpectra, *, physics: bool = True, reach: tuple[float, float] | None = None
+) -> tuple[Spectrum, np.ndarray]:
     """Normalised spectra on their native pixels, and the warning bits with what was found.
 
     Parameters
@@ -172,6 +184,10 @@ def prepare(raw: RawSpectra, *, physics: bool = True) -> tuple[Spectrum, np.ndar
         One or more stars of one survey.
     physics
         The model is synthetic, 1-D LTE: mask line cores that it cannot make.
+    reach : Å, at rest
+        First and last wavelength of the model; all wavelengths by default. Pixels beyond it get
+        no weight and no inverse variance before anything is divided: a pseudo-continuum that the
+        data form from pixels which the model lacks differs from the model's by per cents.
 
     Returns
     -------
@@ -179,32 +195,16 @@ def prepare(raw: RawSpectra, *, physics: bool = True) -> tuple[Spectrum, np.ndar
         A star that cannot be fitted (no velocity, no pixels) has ``ivar = 0`` everywhere.
     """
     warn = raw.warn.astype(np.int64)
-    bad_rv = ~(np.abs(raw.vrad) <= 1500.0)
+    bad_rv = ~(np.abs(raw.vrad) <= MAX_VRAD)
     unknown = (warn & int(WARN.NO_CATALOG_ROW)) > 0
     warn = warn | np.where(bad_rv & ~unknown, int(WARN.BAD_RV), 0)
     vrad = np.where(bad_rv, 0.0, raw.vrad)
-    edge = find_survey(raw.survey).edge_pixels
-    parts = []
-    for arm in raw.arms:
-        valid = (arm.ivar > 0) & np.isfinite(arm.flux) & np.isfinite(arm.ivar)
-        clean = RawArm(
-            arm.name,
-            arm.wave,
-            np.where(valid, arm.flux, 0.0).astype(float),
-            np.where(valid, arm.ivar, 0.0).astype(float),
-            arm.fwhm,
-        )
-        good, floor, use = apply_masks(arm.wave, vrad, raw.survey, physics=physics, ebv=raw.ebv)
-        good[:, :edge] = False
-        good[:, len(arm.wave) - edge :] = False
-        use = use & valid
-        flux, ivar, level = _normalise(clean, good & valid, floor, use=use)
-        parts.append((flux, ivar, use, np.broadcast_to(arm.fwhm, flux.shape), level))
+    parts = [_prepare_arm(raw, arm, vrad, physics=physics, reach=reach) for arm in raw.arms]
     flux, ivar, use, fwhm, level = (
         np.concatenate(block, axis=1) for block in zip(*parts, strict=True)
     )
     pixels = (ivar > 0).sum(axis=1)
-    per_arm = np.stack([(part[1] > 0).any(axis=1) for part in parts], axis=1)
+    per_arm = np.stack([(part.ivar > 0).any(axis=1) for part in parts], axis=1)
     warn = warn | np.where(pixels == 0, int(WARN.NODATA), 0)
     warn = warn | np.where((pixels > 0) & (pixels < MIN_PIXELS), int(WARN.FEW_PIXELS), 0)
     warn = warn | np.where(per_arm.any(1) & ~per_arm.all(1), int(WARN.MISSING_ARM), 0)
@@ -226,3 +226,32 @@ def prepare(raw: RawSpectra, *, physics: bool = True) -> tuple[Spectrum, np.ndar
         survey=raw.survey,
     )
     return spectrum, warn
+
+
+def _prepare_arm(
+    raw: RawSpectra,
+    arm: RawArm,
+    vrad: np.ndarray,
+    *,
+    physics: bool,
+    reach: tuple[float, float] | None,
+) -> _Arm:
+    """One arm of all stars, masked and normalised; vrad [star] km/s."""
+    valid = (arm.ivar > 0) & np.isfinite(arm.flux) & np.isfinite(arm.ivar)
+    if reach is not None:
+        rest = arm.wave / doppler_factor(vrad)[:, None]
+        valid &= (rest > reach[0]) & (rest < reach[1])
+    clean = RawArm(
+        arm.name,
+        arm.wave,
+        np.where(valid, arm.flux, 0.0).astype(float),
+        np.where(valid, arm.ivar, 0.0).astype(float),
+        arm.fwhm,
+    )
+    good, floor, use = apply_masks(arm.wave, vrad, raw.survey, physics=physics, ebv=raw.ebv)
+    edge = find_survey(raw.survey).edge_pixels
+    good[:, :edge] = False
+    good[:, len(arm.wave) - edge :] = False
+    use = use & valid
+    flux, ivar, level = _normalise(clean, good & valid, floor, use=use)
+    return _Arm(flux, ivar, use, np.broadcast_to(arm.fwhm, flux.shape), level)

@@ -20,7 +20,7 @@ from scipy.signal import resample
 
 from bayes_ddp.emulator.card import load_emulator, read_card
 from bayes_ddp.emulator.network import BasisNetwork
-from bayes_ddp.inference.forward import StarData, render
+from bayes_ddp.inference.forward import StarData, gather, kernel, render
 from bayes_ddp.inference.laplace import summarise
 from bayes_ddp.inference.optimise import Fit, fit_stars
 from bayes_ddp.inference.parameters import Nuisances
@@ -84,6 +84,18 @@ def _render(problem: Problem, stars: StarData, labels: Any, nuisances: Nuisances
         return render(problem.shape, star, problem.emulator.flux_and_gradient(x), nuisances)
 
     return jax.vmap(one)(stars, labels, nuisances)
+
+
+@eqx.filter_jit
+def _native(problem: Problem, stars: StarData, labels: Any) -> Any:
+    """[star pixel], models on the pixels of the data before they are normalised."""
+
+    def one(star: StarData, x: Any) -> Any:
+        width = jnp.ones(len(problem.shape.arms))
+        first, weights, *_ = kernel(problem.shape, star, jnp.zeros(()), width=width)
+        return gather(problem.emulator(x)[None], first, weights)[0]
+
+    return jax.vmap(one)(stars, labels)
 
 
 @eqx.filter_jit
@@ -157,21 +169,21 @@ class Survey:
     def raw(self, truth: np.ndarray, snr: Any, noise: int) -> RawSpectra:
         """Spectra as a reader gives them: noise of key ``noise``, a slope, the TARGETID 0, 1...
 
-        snr : number or [arm], per pixel.
+        snr : number or [arm], per pixel of a flux of 1.
         """
-        painted = self.paint(truth, pixels_of(ARMS, len(truth)))
-        arms = len(painted.arms)
-        ends = [last - first for _, first, last in painted.arms]
-        sigma = np.repeat(1 / np.broadcast_to(np.asarray(snr, float), arms), ends)
-        random = np.random.default_rng(noise).standard_normal(painted.flux.shape)
-        slope = np.linspace(0.8, 1.3, painted.wave.size) * 17.0
-        flux = ((painted.flux + sigma * random) * slope).astype(np.float32)
+        pixels = pixels_of(ARMS, len(truth))
+        sizes = [last - first for _, first, last in pixels.arms]
+        sigma = np.repeat(1 / np.broadcast_to(np.asarray(snr, float), len(sizes)), sizes)
+        native = _native(self.problem, load_stars(self.problem, pixels), jnp.asarray(truth))
+        random = np.random.default_rng(noise).standard_normal(native.shape)
+        slope = np.linspace(0.8, 1.3, pixels.wave.size) * 17.0
+        flux = ((np.asarray(native) + sigma * random) * slope).astype(np.float32)
         ivar = np.broadcast_to((sigma * slope) ** -2, flux.shape).astype(np.float32)
         return RawSpectra(
             survey="desi",
             arms=tuple(
-                RawArm(name, painted.wave[a:b], flux[:, a:b], ivar[:, a:b], painted.fwhm[:, a:b])
-                for name, a, b in painted.arms
+                RawArm(name, pixels.wave[a:b], flux[:, a:b], ivar[:, a:b], pixels.fwhm[:, a:b])
+                for name, a, b in pixels.arms
             ),
             vrad=np.zeros(len(truth)),
             vrad_err=np.ones(len(truth)),
@@ -368,14 +380,21 @@ def three_stars(survey: Survey, blank_spectrum: Callable[..., Spectrum]) -> Star
 
 
 @pytest.fixture(scope="session")
-def runs(survey: Survey, three_stars: StarData) -> Callable[[str], list[Posterior]]:
-    """Runs of a sampler on ``three_stars``: two with the same keys and one with others."""
+def last_star(three_stars: StarData) -> StarData:
+    """The same three, but the first has no pixels either: a third of the work."""
+    empty = three_stars.precision.at[0].set(0.0)
+    return eqx.tree_at(lambda stars: stars.precision, three_stars, empty)
+
+
+@pytest.fixture(scope="session")
+def runs(survey: Survey, three_stars: StarData, last_star: StarData) -> Callable[..., Posterior]:
+    """Runs of a sampler: of ``three_stars``, or of ``last_star`` where ``last`` is given."""
     settings = {"exact": Exact(), "map": Map(draws=100), "nuts": NUTS}
+    assert set(settings) == set(SAMPLERS), "a new sampler needs quick settings here"
 
     @cache
-    def run(kind: str) -> list[Posterior]:
-        keys = [jax.random.split(jax.random.key(k), 3) for k in (1, 1, 2)]
-        return [settings[kind](survey.problem, three_stars, k) for k in keys]
+    def run(kind: str, key: int = 1, *, last: bool = False) -> Posterior:
+        keys = jax.random.split(jax.random.key(key), 3)
+        return settings[kind](survey.problem, last_star if last else three_stars, keys)
 
-    assert set(settings) == set(SAMPLERS), "a new sampler needs quick settings here"
     return run

@@ -1,4 +1,4 @@
-"""Recovery of known truths: the bookkeeping, and the whole line's bias and coverage (slow)."""
+"""Recovery of known truths: its statistics, and bias and coverage of all fits (slow)."""
 
 from typing import Any
 
@@ -11,54 +11,64 @@ from bayes_ddp.inference.calibration import recovery
 NAMES = ("teff", "feh")
 
 
-def gaussian(stars: int, *, bias: float = 0.0, error: float = 1.0) -> tuple[Any, ...]:
-    """(truth, (mean, sd, quantiles)) of unit-normal posteriors, shifted or with wrong errors."""
+def gaussian(stars: int, *, bias: float = 0.0, error: float = 1.0) -> dict[str, np.ndarray]:
+    """Arguments of ``recovery`` for unit-normal posteriors, shifted or with wrong errors."""
     rng = np.random.default_rng(2)
     truth = rng.standard_normal((stars, 2))
     mean = truth + bias + rng.standard_normal((stars, 2))
     sd = np.full((stars, 2), error)
     quantile = mean + sd * norm.ppf([0.025, 0.16, 0.84, 0.975])[:, None, None]
-    return truth, (mean, sd, quantile)
+    return {"truth": truth, "mean": mean, "sd": sd, "quantile": quantile}
 
 
-def test_honest_posteriors_have_no_bias_and_nominal_coverage() -> None:
+def test_correct_posteriors_have_no_bias_and_nominal_coverage() -> None:
     """Within four Monte Carlo errors of two labels: chance of failure 1e-3."""
     stars = 4000
-    for row in recovery(NAMES, *gaussian(stars)):
+    for row in recovery(NAMES, **gaussian(stars)):
         assert row.stars == stars
         assert abs(row.z_bias) < 4 / np.sqrt(stars)
         assert abs(row.z_scatter - 1) < 4 / np.sqrt(2 * stars)
         assert abs(row.in_68 - 0.68 * stars) < 4 * np.sqrt(stars * 0.68 * 0.32)
         assert abs(row.in_95 - 0.95 * stars) < 4 * np.sqrt(stars * 0.95 * 0.05)
+        assert np.isnan(row.z_total)
 
 
 def test_bias_and_wrong_errors_show() -> None:
-    row = recovery(NAMES, *gaussian(4000, bias=0.5, error=0.5))[0]
+    row = recovery(NAMES, **gaussian(4000, bias=0.5, error=0.5))[0]
     assert row.bias == pytest.approx(0.5, abs=0.06)
     assert row.z_bias == pytest.approx(1.0, abs=0.12)
     assert row.z_scatter == pytest.approx(2.0, abs=0.1)
     assert row.in_68 < 0.45 * 4000
 
 
+def test_error_of_the_model_adds_in_quadrature() -> None:
+    """Errors of 0.6 and a model error of 0.8 are 1 together."""
+    sample = gaussian(4000, error=0.6)
+    for row in recovery(NAMES, **sample, model_error=np.full((4000, 2), 0.8)):
+        assert row.z_total == pytest.approx(1.0, abs=4 / np.sqrt(8000))
+        assert row.z_total == pytest.approx(0.6 * row.z_scatter)
+
+
 def test_stars_without_errors_are_left_out() -> None:
-    truth, (mean, sd, quantile) = gaussian(10)
+    sample = gaussian(10)
+    mean, sd = sample["mean"], sample["sd"]
     mean[0, 0], sd[1, 0], sd[2, 0] = np.nan, np.nan, 0.0
-    first, second = recovery(NAMES, truth, (mean, sd, quantile))
+    first, second = recovery(NAMES, **sample)
     assert (first.stars, second.stars) == (7, 10)
     assert first.row()["name"] == "teff"
 
 
 def test_few_stars_have_no_scatter() -> None:
-    truth, (mean, sd, quantile) = gaussian(1)
-    (row, _) = recovery(NAMES, truth, (mean, sd, quantile))
+    sample = gaussian(1)
+    (row, _) = recovery(NAMES, **sample)
     assert np.isfinite(row.bias)
     assert np.isnan(row.scatter)
-    mean[:] = np.nan
-    assert np.isnan(recovery(NAMES, truth, (mean, sd, quantile))[0].bias)
+    sample["mean"][:] = np.nan
+    assert np.isnan(recovery(NAMES, **sample)[0].bias)
 
 
 SKEWED = ("c_fe", "n_fe", "o_fe")
-STARS, CHUNK = 1024, 32
+STARS, BATCH = 1024, 32
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +82,9 @@ def fitted(desi_survey: Any, desi_pixels: Any) -> dict[str, np.ndarray]:
     truth, rows = desi_survey.truths(11, STARS), []
     snr, vrad = rng.uniform(20, 200, STARS), rng.normal(0, 120, STARS)
     velocity, width = rng.normal(0, 1, STARS), 1 + 0.03 * rng.standard_normal((STARS, 3))
-    for first in range(0, STARS, CHUNK):
-        part = slice(first, first + CHUNK)
-        pixels = desi_pixels(CHUNK, snr[part], vrad[part])
+    for first in range(0, STARS, BATCH):
+        part = slice(first, first + BATCH)
+        pixels = desi_pixels(BATCH, snr[part], vrad[part])
         spectrum = desi_survey.paint(
             truth[part], pixels, 100 + first, velocity=velocity[part], width=width[part]
         )

@@ -19,12 +19,12 @@ from bayes_ddp.inference.problem import model_flux
 
 @pytest.fixture(scope="module")
 def exact(runs: Any) -> Posterior:
-    return runs("exact")[0]
+    return runs("exact")
 
 
 def test_exact_draws_are_those_of_long_chains(exact: Posterior, runs: Any) -> None:
     """Means and errors of all labels of two stars: four Monte Carlo errors, false alarm 4e-3."""
-    nuts = runs("nuts")[0]
+    nuts = runs("nuts")
     for star in (0, 2):
         own, other = exact.diagnostics["ess"][star], nuts.diagnostics["ess"][star]
         error = nuts.sd[star] * np.sqrt(1 / own + 1 / other)
@@ -35,13 +35,18 @@ def test_exact_draws_are_those_of_long_chains(exact: Posterior, runs: Any) -> No
 
 
 def test_all_draws_are_kept_with_their_weights(exact: Posterior) -> None:
+    """Chains where Pareto k exceeds its limit, and there R-hat is known."""
     assert exact.draws.shape == (DRAWS, 3, 15)
     assert not exact.warn[[0, 2]].any()
     for star in (0, 2):
-        weight = exact.weight[:, star]
-        assert (exact.diagnostics["ess"][star] >= 400).all()
-        assert exact.diagnostics["ess"][star, 0] == pytest.approx(1 / np.sum(weight**2), rel=1e-6)
-        assert np.isnan(exact.diagnostics["rhat"][star]).all()
+        weight, ess = exact.weight[:, star], exact.diagnostics["ess"][star]
+        assert (ess >= 400).all()
+        if exact.diagnostics["khat"][star] < 0.5:
+            np.testing.assert_allclose(ess, 1 / np.sum(weight**2), rtol=1e-6)
+            assert np.isnan(exact.diagnostics["rhat"][star]).all()
+        else:
+            np.testing.assert_allclose(weight, 1 / DRAWS)
+            assert (exact.diagnostics["rhat"][star] < 1.01).all()
 
 
 def test_summaries_are_the_moments_of_the_weighted_draws(exact: Posterior) -> None:

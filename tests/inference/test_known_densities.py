@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bayes_ddp.inference.diagnostics import chain_diagnostics
-from bayes_ddp.inference.hmc import CHAINS, nested_rhat, run_chains
+from bayes_ddp.inference.hmc import CHAINS, run_chains
 from bayes_ddp.inference.importance import Gaussian, draw
 from bayes_ddp.inference.nuts import Nuts
 
@@ -139,13 +139,10 @@ def test_banana_has_its_moments(sample: Sampler) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_draws_that_miss_the_ends_of_the_banana_are_reported(seed: int) -> None:
-    """By R-hat or the effective number of draws, the limits of the catalogue's warnings."""
+def test_pareto_k_tells_that_no_gaussian_holds_the_banana(seed: int) -> None:
     drawn = draw(Banana(), LAPLACE, jax.random.key(seed))
+    assert drawn.khat > 0.5
     assert drawn.chains
-    points = np.asarray(drawn.points)
-    rhat = nested_rhat(points.reshape(CHAINS, -1, 2)).max()
-    assert rhat > 1.01 or chain_diagnostics(points, CHAINS)[1].min() < 400
 
 
 @each_sampler

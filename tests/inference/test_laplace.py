@@ -1,14 +1,18 @@
 """The Laplace approximation: its draws have the Gaussian's moments, its labels obey the priors."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from bayes_ddp.flags import WARN
 from bayes_ddp.inference.laplace import Map, summarise
+from bayes_ddp.inference.likelihood import whitening_root
 from bayes_ddp.inference.optimise import Fit
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.prior import Fixed, LabelPrior, TruncatedNormal, Uniform
@@ -27,6 +31,50 @@ def test_draws_have_the_covariance_of_the_fit(fitted: tuple[Fit, Posterior]) -> 
     z = np.linalg.solve(root, np.swapaxes(gap, 1, 2)).swapaxes(1, 2).reshape(-1, 15)
     assert np.abs(np.cov(z.T) - np.eye(15)).max() < 5 * np.sqrt(2 / len(z))
     assert np.abs(z.mean(axis=0)).max() < 5 / np.sqrt(len(z))
+
+
+def test_nuisances_are_drawn_with_the_labels(survey: Any, fitted: tuple[Fit, Posterior]) -> None:
+    """All 18 parameters whitened with the covariance of the fit: five Monte Carlo errors."""
+    fit, posterior = fitted
+    drawn = np.stack([posterior.nuisances[n] for n in ("velocity", "lsf_B", "lsf_R")], axis=-1)
+    drawn[..., 1:] -= 1
+    gap = np.moveaxis(np.concatenate([posterior.draws, drawn], axis=2), 0, 1)
+    gap = gap - np.asarray(fit.q)[:, None]
+    root = np.asarray(jax.vmap(whitening_root)(fit.covariance))
+    z = np.linalg.solve(root, np.swapaxes(gap, 1, 2)).swapaxes(1, 2).reshape(-1, 18)
+    assert np.abs(np.cov(z.T) - np.eye(18)).max() < 5 * np.sqrt(2 / len(z))
+    np.testing.assert_allclose(posterior.velocity[:, 0], fit.q[:, 15])
+    np.testing.assert_allclose(posterior.velocity[:, 1] ** 2, fit.covariance[:, 15, 15])
+    np.testing.assert_allclose(posterior.lsf, 1 + fit.q[:, 16:])
+
+
+def test_record_of_the_approximation_is_the_best_fit(
+    survey: Any, fitted: tuple[Fit, Posterior]
+) -> None:
+    fit, posterior = fitted
+    np.testing.assert_array_equal(posterior.mode, fit.labels)
+    np.testing.assert_array_equal(posterior.mean, fit.labels)
+    np.testing.assert_array_equal(posterior.chi2, fit.chi2)
+    assert np.isnan(posterior.log_likelihood).all()
+    assert not posterior.log_weight.any()
+    expected = jax.jit(jax.vmap(survey.prior.log_prob))(jnp.asarray(posterior.draws[:20, 7]))
+    np.testing.assert_allclose(posterior.log_prior[:20, 7], expected, rtol=1e-9)
+
+
+def test_label_draws_do_not_depend_on_which_nuisances_are_fitted(
+    survey: Any, fitted: tuple[Fit, Posterior]
+) -> None:
+    """Of the same fit without its nuisances, with the same keys."""
+    fit, posterior = fitted
+    bare = replace(survey.problem.parameters, velocity=False, lsf_sd=0.0)
+    problem = eqx.tree_at(lambda p: p.parameters, survey.problem, bare)
+    short = fit._replace(q=fit.q[:, :15], covariance=fit.covariance[:, :15, :15])
+    keys = jax.random.split(jax.random.key(7), COUNT)
+    other = summarise(problem, short, keys, number=256)
+    gap = np.abs(other.draws - posterior.draws) / posterior.sd
+    assert gap.max() < 1e-9
+    assert (other.nuisances["velocity"] == 0).all()
+    assert np.isnan(other.velocity[:, 1]).all() or (other.velocity[:, 1] == 0).all()
 
 
 @pytest.fixture(scope="module")

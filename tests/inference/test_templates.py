@@ -30,14 +30,14 @@ def stars(survey: Any) -> np.ndarray:
 
 
 def test_start_is_near_the_star(survey: Any, blank_spectrum: Blank) -> None:
-    """Noise-free, 1,300 Å: within 1,000 K, 1 dex in [Fe/H] and, nine in ten, 1.5 dex in log g.
+    """Noise-free, 1,300 Å: within 1,200 K, 1.2 dex in [Fe/H] and, nine in ten, 1.5 dex in log g.
 
-    (Fits of the same stars all end at the truth: see test_laplace.)
+    (Fits of the same stars all end at the truth: see test_optimise.)
     """
     truth = stars(survey)
     found = starts(survey, survey.paint(truth, blank_spectrum()))
-    assert np.abs(found["teff"] - truth[:, 0]).max() < 1000
-    assert np.abs(found["feh"] - truth[:, 3]).max() < 1.0
+    assert np.abs(found["teff"] - truth[:, 0]).max() < 1200
+    assert np.abs(found["feh"] - truth[:, 3]).max() < 1.2
     assert (np.abs(found["logg"] - truth[:, 1]) < 1.5).mean() > 0.9
 
 

@@ -1,0 +1,203 @@
+"""The density that an emulator's labels were drawn from, as a smooth prior.
+
+The table [density] of the card (``emulator.density.density_table``) says how the labels of the
+training spectra were drawn. Here each label has a conditional density given the labels before it:
+mixtures of uniform densities (``Boxes``) whose edges are rounded over 1 to 2.5 % of the label's
+range and stand so far inside the trained range that next to nothing lies outside it.
+
+- Teff and log g are uniform together where the table leaves room, so that Teff alone is in
+  proportion to the range of log g there. [Fe/H] is uniform, vmic uniform about its relation.
+- Alpha elements share one shift, which is summed over a few equal steps: given the elements
+  before it, an element is a mixture over that shift.
+- Metal-poor stars are carbon-rich with the table's probability, and C and N then have ranges of
+  their own; N is conditioned on C through that probability.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayes_ddp.emulator.density import usual_vmic
+from bayes_ddp.inference.prior.boxes import Boxes
+from bayes_ddp.labels import LabelSpace
+
+__all__ = ["TrainedDensity"]
+
+_EDGE, _CORE_EDGE = 0.025, 0.01
+"""Rounding of edges, as a fraction of the label's range; the second of Teff, log g and [Fe/H]."""
+_INSIDE = 1.3
+"""By how many times the rounding an edge stands inside the trained range: 0.1 % lie beyond."""
+_BEYOND = 2.5
+"""By how many times the rounding the density is followed beyond the trained range."""
+_TEFF_STEP, _TURN_TEFF, _TURN_FEH, _TURN_LOGG = 200.0, 30.0, 0.05, 0.1
+_KNEE = 0.05
+_SHIFTS, _BOOSTS = 8, 4
+
+
+class TrainedDensity:
+    """Conditional densities of the labels of one emulator.
+
+    space : its labels. table : [density] of its card.
+    """
+
+    def __init__(self, space: LabelSpace, table: Mapping[str, Any]) -> None:
+        self.space, self.table = space, table
+        self.alpha = tuple(name for name in space.names if name in table["alpha_share"])
+
+    def conditional(self, name: str, given: Mapping[str, Any]) -> Boxes:
+        """Density of one label given those before it in the order of ``LabelPrior``."""
+        if name == "teff":
+            return self._teff()
+        if name == "feh":
+            return self._boxes(name, *self._range(name))
+        if name == "logg":
+            return self._logg(given["teff"])
+        if name == "vmic":
+            half = self.table["vmic_half_width"]
+            middle = usual_vmic(given["teff"], given["logg"], self.table, xp=jnp)
+            return self._boxes(name, middle - half, middle + half)
+        if name in self.alpha:
+            return self._alpha(name, given)
+        if name in ("c_fe", "n_fe"):
+            return self._carbon(given) if name == "c_fe" else self._nitrogen(given)
+        return self._plain(name, given["feh"])
+
+    def trend(self, name: str, feh: Any) -> Any:
+        """Mean of an alpha element at this [Fe/H], with rounded knees."""
+        (low, high), (start, end) = self.table["alpha_feh"], self.table["alpha"]
+        bend = jax.nn.softplus((feh - low) / _KNEE) - jax.nn.softplus((feh - high) / _KNEE)
+        trend = start + (end - start) / (high - low) * _KNEE * bend
+        return self.table["alpha_share"][name] * trend
+
+    def box(self, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """(low, high) [label]: the trained range and the rounding of its edges."""
+        ends = np.array([self._range(name) for name in names])
+        beyond = _BEYOND * np.array([self._width(name) for name in names])
+        return ends[:, 0] - beyond, ends[:, 1] + beyond
+
+    def _range(self, name: str) -> tuple[float, float]:
+        place = self.space.index(name)
+        return self.space.low[place], self.space.high[place]
+
+    def _width(self, name: str) -> float:
+        low, high = self._range(name)
+        core = name in ("teff", "logg", "feh")
+        return (_CORE_EDGE if core else _EDGE) * (high - low)
+
+    def _boxes(self, name: str, low: Any, high: Any, *, log_weight: Any = 0.0) -> Boxes:
+        """Boxes of one label, kept inside its trained range."""
+        first, last = self._range(name)
+        width = self._width(name)
+        low = jnp.maximum(low, first + _INSIDE * width)
+        high = jnp.minimum(high, last - _INSIDE * width)
+        return Boxes(log_weight, low, high, width=width)
+
+    def _edges_of_logg(self) -> list[float]:
+        """Where the pieces of log g that a cut may take out begin and end, from the second on."""
+        _, top = self._range("logg")
+        edges = {end for cut in self.table["cuts"] for end in cut[2:]}
+        return [*sorted(edge for edge in edges if edge < top), top]
+
+    def _pieces(self, teff: Any) -> tuple[Any, Any, Any]:
+        """(low, high, share that is left) of the pieces of log g at this Teff, each [..., piece].
+
+        The share goes smoothly from 1 to 0 where a cut begins.
+        """
+        knots = jnp.array(self.table["lowest_logg_teff"]), jnp.array(self.table["lowest_logg"])
+        lowest = jnp.maximum(jnp.interp(teff, *knots), self._range("logg")[0])
+        edges = self._edges_of_logg()
+        low = jnp.stack([lowest, *(jnp.broadcast_to(e, jnp.shape(teff)) for e in edges[:-1])], -1)
+        high = jnp.broadcast_to(jnp.array(edges), low.shape)
+        first, last = self._range("teff")
+        left = []
+        for start, stop in zip([-np.inf, *edges[:-1]], edges, strict=True):
+            share = jnp.ones(jnp.shape(teff))
+            for cold, hot, bottom, top in self.table["cuts"]:
+                if bottom <= start and top >= stop:
+                    inside = jnp.ones(jnp.shape(teff))
+                    if cold > first:
+                        inside = inside * jax.nn.sigmoid((teff - cold) / _TURN_TEFF)
+                    if hot < last:
+                        inside = inside * jax.nn.sigmoid((hot - teff) / _TURN_TEFF)
+                    share = share * (1 - inside)
+            left.append(share)
+        return low, high, jnp.stack(left, axis=-1)
+
+    def _teff(self) -> Boxes:
+        """Teff in steps, each in proportion to the range of log g there."""
+        first, last = self._range("teff")
+        inside = _INSIDE * self._width("teff")
+        edges = np.linspace(first + inside, last - inside, round((last - first) / _TEFF_STEP) + 1)
+        low, high, left = self._pieces(jnp.asarray(0.5 * (edges[1:] + edges[:-1])))
+        room = jnp.sum((high - low) * left, axis=-1)
+        return Boxes(jnp.log(room), edges[:-1], edges[1:], width=self._width("teff"), narrow=True)
+
+    def _logg(self, teff: Any) -> Boxes:
+        low, high, left = self._pieces(teff)
+        weight = jnp.log(high - low) + jnp.log(left + 1e-12)
+        # an edge beside a piece that is cut out stands inside, and so do the outermost ones
+        none = jnp.zeros(1)
+        inside = _INSIDE * self._width("logg")
+        low = low + inside * (1 - jnp.concatenate([none, left[:-1]]))
+        high = high - inside * (1 - jnp.concatenate([left[1:], none]))
+        return Boxes(weight, low, high, width=self._width("logg"))
+
+    def _plain(self, name: str, feh: Any) -> Boxes:
+        """An element about its offset, which begins below a metallicity."""
+        below = jax.nn.sigmoid((self.table["offset_below_feh"] - feh) / _TURN_FEH)
+        middle = self.table["offset"].get(name, 0.0) * below
+        half = self.table["half_width"][name]
+        return self._boxes(name, middle - half, middle + half)
+
+    def _alpha(self, name: str, given: Mapping[str, Any]) -> Boxes:
+        """An alpha element: a box for each step of the shift that alpha elements share."""
+        weight = jnp.zeros(_SHIFTS)
+        for other in self.alpha[: self.alpha.index(name)]:
+            weight = weight + self._shifted(other, given["feh"]).log_boxes(given[other])
+        boxes = self._shifted(name, given["feh"])
+        return Boxes(weight, boxes.low, boxes.high, width=boxes.width)
+
+    def log_alpha(self, given: Mapping[str, Any]) -> Any:
+        """Ln density of all alpha elements together, given [Fe/H]; the product of conditionals."""
+        each = [self._shifted(n, given["feh"]).log_boxes(given[n]) for n in self.alpha]
+        return jax.nn.logsumexp(sum(each[1:], each[0])) - np.log(_SHIFTS)
+
+    def _shifted(self, name: str, feh: Any) -> Boxes:
+        reach, share = self.table["alpha_half_width"], self.table["alpha_share"][name]
+        shift = reach * ((2 * jnp.arange(_SHIFTS) + 1) / _SHIFTS - 1)
+        middle, half = self.trend(name, feh) + share * shift, self.table["half_width"][name]
+        return self._boxes(name, middle - half, middle + half)
+
+    def _rich(self, feh: Any) -> Any:
+        """Probability that a star of this [Fe/H] is carbon-rich."""
+        poor = jax.nn.sigmoid((self.table["carbon_feh"] - feh) / _TURN_FEH)
+        return self.table["carbon_fraction"] * poor
+
+    def _carbon(self, given: Mapping[str, Any]) -> Boxes:
+        half, (low, high) = self.table["half_width"]["c_fe"], self.table["carbon_c_fe"]
+        rich = self._rich(given["feh"])
+        weight = jnp.log(jnp.stack([1 - rich, rich + 1e-12]))
+        return self._boxes(
+            "c_fe", jnp.array([-half, low]), jnp.array([half, high]), log_weight=weight
+        )
+
+    def _nitrogen(self, given: Mapping[str, Any]) -> Boxes:
+        """N of usual dwarfs, of usual giants (raised by steps up to the boost), of rich stars."""
+        half, (low, high) = self.table["half_width"]["n_fe"], self.table["carbon_n_fe"]
+        if "c_fe" in given:
+            carbon = self._carbon(given)
+            usual, rich = carbon.log_boxes(given["c_fe"]) + carbon.log_weight
+        else:
+            usual, rich = jnp.log1p(-self._rich(given["feh"])), jnp.log(self._rich(given["feh"]))
+        limit = self.table["nitrogen_giant_logg"]
+        giant = jax.nn.log_sigmoid((limit - given["logg"]) / _TURN_LOGG)
+        dwarf = jax.nn.log_sigmoid((given["logg"] - limit) / _TURN_LOGG)
+        steps = (jnp.arange(_BOOSTS) + 0.5) / _BOOSTS * self.table["nitrogen_giant_boost"]
+        raised = jnp.full(_BOOSTS, usual + giant - np.log(_BOOSTS))
+        weight = jnp.concatenate([jnp.stack([usual + dwarf, rich]), raised])
+        bottom = jnp.concatenate([jnp.array([-half, low]), steps - half])
+        top = jnp.concatenate([jnp.array([half, high]), steps + half])
+        return self._boxes("n_fe", bottom, top, log_weight=weight)

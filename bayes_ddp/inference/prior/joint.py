@@ -1,0 +1,164 @@
+"""The joint prior of all labels: the trained density, and what the run file puts in its place.
+
+It is written as one conditional density per label, so that the NumPyro model has a site for each,
+and every label that a run file gives a prior to is replaced alone.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jaxtyping import Array, Float
+from numpyro.distributions import constraints
+from numpyro.distributions.transforms import biject_to
+
+from bayes_ddp.inference.prior.density import TrainedDensity
+from bayes_ddp.inference.prior.gaussian import GaussianDensity
+from bayes_ddp.inference.prior.single import Choice, Fixed, TruncatedNormal, Uniform
+from bayes_ddp.labels import LabelSpace
+
+__all__ = ["LabelPrior"]
+
+
+class LabelPrior:
+    """The joint prior of all labels of a model; equal priors share compiled code.
+
+    space : the model's labels. density : the card's [density] table. chosen : label -> a prior
+    from the run file, which replaces the default of that label alone.
+    """
+
+    def __init__(
+        self,
+        space: LabelSpace,
+        density: Mapping[str, Any],
+        chosen: Mapping[str, Choice] | None = None,
+    ) -> None:
+        self.space, self.density, self.chosen = space, dict(density), dict(chosen or {})
+        for name in self.chosen:
+            space.index(name)
+        first = [n for n in ("teff", "feh", "logg", "vmic") if n in space.names]
+        self.order = tuple(first + [n for n in space.names if n not in first])
+        self.fixed = {n: c.value for n, c in self.chosen.items() if isinstance(c, Fixed)}
+        self.free = tuple(n for n in space.names if n not in self.fixed)
+        self._trained = TrainedDensity(space, self.density)
+        self._gaussian = GaussianDensity(self._trained)
+        self._key = (
+            space,
+            json.dumps(self.density, sort_keys=True),
+            tuple(sorted(self.chosen.items())),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LabelPrior) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def conditional(
+        self, name: str, given: Mapping[str, Any], *, gaussian: bool = False
+    ) -> dist.Distribution:
+        """Density of one label given those before it in ``order``.
+
+        gaussian : of the Gaussian approximation instead.
+        """
+        choice = self.chosen.get(name)
+        if choice is None:
+            return (self._gaussian if gaussian else self._trained).conditional(name, given)
+        if isinstance(choice, Fixed):
+            return dist.Delta(jnp.asarray(choice.value, float))
+        return choice.distribution()
+
+    def log_prob(
+        self, labels: Float[Array, " label"], *, gaussian: bool = False
+    ) -> Float[Array, ""]:
+        """Ln density at [label]; fixed labels contribute nothing."""
+        given = {n: labels[self.space.index(n)] for n in self.order}
+        total = jnp.zeros(())
+        alpha = self._trained.alpha
+        together = not gaussian and bool(alpha) and not set(alpha) & set(self.chosen)
+        if together:  # the same as their conditionals, at a third of the operations
+            total = total + self._trained.log_alpha(given)
+        for name in self.order:
+            if name in self.free and not (together and name in alpha):
+                law = self.conditional(name, given, gaussian=gaussian)
+                total = total + law.log_prob(given[name])
+        return total
+
+    def sample(self, key: Array) -> Float[Array, " label"]:
+        """One draw, [label] in the order of the space."""
+        given: dict[str, Any] = {}
+        for name, part in zip(self.order, jax.random.split(key, len(self.order)), strict=True):
+            given[name] = self.conditional(name, given).sample(part)
+        return jnp.stack([given[n] for n in self.space.names])
+
+    def moments(self, labels: Float[Array, " label"]) -> tuple[Array, Array]:
+        """Prior mean [label] and covariance [label label] at this star's Teff, log g and [Fe/H].
+
+        Those three have their own mean and variance: log g at this Teff, the others over all
+        stars. A fixed label has variance 0.
+        """
+        given = {n: labels[self.space.index(n)] for n in self.order}
+        together = tuple(n for n in self._trained.alpha if n not in self.chosen)
+        for name in together:
+            given[name] = self._trained.trend(name, given["feh"])
+        laws = [self.conditional(n, given, gaussian=True) for n in self.space.names]
+        covariance = jnp.diag(jnp.stack([law.variance for law in laws]))
+        if together:
+            rows = jnp.array([self.space.index(n) for n in together])
+            alpha = jnp.asarray(self._gaussian.alpha_covariance(together))
+            covariance = covariance.at[jnp.ix_(rows, rows)].set(alpha)
+        return jnp.stack([law.mean for law in laws]), covariance
+
+    def constrain(self, free: Float[Array, " free"]) -> Float[Array, " label"]:
+        """All labels from unconstrained values of the free ones; the identity without bounds."""
+        values: dict[str, Any] = dict(self.fixed)
+        for name, z in zip(self.free, free, strict=True):
+            values[name] = self._bijection(name)(z)
+        return jnp.stack([jnp.asarray(values[n], free.dtype) for n in self.space.names])
+
+    def unconstrain(self, labels: Float[Array, " label"]) -> Float[Array, " free"]:
+        """The inverse of ``constrain`` for labels inside their bounds."""
+        return jnp.stack(
+            [self._bijection(n)._inverse(labels[self.space.index(n)]) for n in self.free]
+        )
+
+    def box(self, names: tuple[str, ...]) -> tuple[Array, Array]:
+        """(low, high) [label] that hold nearly all of the trained density; infinite elsewhere.
+
+        A label whose prior the run file gives has no box.
+        """
+        low, high = self._trained.box(names)
+        own = jnp.array([name in self.chosen for name in names], bool)
+        return jnp.where(own, -jnp.inf, low), jnp.where(own, jnp.inf, high)
+
+    def _bijection(self, name: str) -> Any:
+        choice = self.chosen.get(name)
+        if choice is None or isinstance(choice, Fixed):
+            return biject_to(constraints.real)
+        return biject_to(choice.distribution().support)
+
+    def log_prob_free(
+        self, free: Float[Array, " free"], *, gaussian: bool = False
+    ) -> Float[Array, ""]:
+        """Ln density of the unconstrained values, with the Jacobian of the bounds."""
+        jacobian = jnp.zeros(())
+        for name, z in zip(self.free, free, strict=True):
+            bijection = self._bijection(name)
+            jacobian = jacobian + bijection.log_abs_det_jacobian(z, bijection(z))
+        return self.log_prob(self.constrain(free), gaussian=gaussian) + jacobian
+
+    def inside(self, labels: Float[Array, " label"]) -> Float[Array, " label"]:
+        """Labels moved a little inside the bounds of the run file, as a start needs."""
+        moved = []
+        for i, name in enumerate(self.space.names):
+            choice, value = self.chosen.get(name), labels[i]
+            if isinstance(choice, Uniform | TruncatedNormal):
+                margin = 0.02 * (choice.high - choice.low)
+                value = jnp.clip(value, choice.low + margin, choice.high - margin)
+            elif isinstance(choice, Fixed):
+                value = jnp.asarray(choice.value, labels.dtype)
+            moved.append(value)
+        return jnp.stack(moved)
