@@ -1,4 +1,4 @@
-"""The README runs: its Python is executed, its commands and options exist, its links resolve."""
+"""README and docs hold: Python of the README is executed, commands exist, links resolve."""
 
 import re
 import shlex
@@ -17,22 +17,26 @@ PAGES = [
     "docs/architecture.md",
     "docs/data.md",
     "docs/method.md",
+    "docs/mock.md",
     "docs/results.md",
+    "docs/tables.md",
 ]
 README = (ROOT / "README.md").read_text()
+FIGURES = {"README.md": "demo", "docs/results.md": "lamost"}
+"""Page -> name of the marked block in which its measured figures stand."""
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, text: str = README) -> list[str]:
     """Code blocks of one language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 def commands() -> list[str]:
-    """Every shell line of README and results, also those that are indented instead of fenced."""
-    results = (ROOT / "docs" / "results.md").read_text()
-    fenced = blocks("shell") + re.findall(r"^```shell\n(.*?)^```", results, re.DOTALL | re.M)
-    lines = [line for block in fenced for line in block.splitlines()]
-    lines += re.findall(r"^ {4}(make .*)$", README, re.MULTILINE)
+    """Every shell line of README and docs, also those that are indented instead of fenced."""
+    lines = []
+    for text in [(ROOT / page).read_text() for page in PAGES]:
+        lines += [line for block in blocks("shell", text) for line in block.splitlines()]
+        lines += re.findall(r"^ {4}((?:make|bayes-ddp) .*)$", text, re.MULTILINE)
     return [line for line in lines if line.strip()]
 
 
@@ -90,13 +94,13 @@ def test_links_resolve(page):
         assert (path.parent / target).exists(), target
 
 
-def test_figures_stand_in_marked_blocks():
-    for page, name in (("README.md", "demo"), ("docs/results.md", "lamost")):
-        text = (ROOT / page).read_text()
-        assert text.count(f"<!-- figures: {name} -->") == 1
-        assert text.count("<!-- figures:") == text.count("<!-- /figures -->")
-        outside = re.sub(r"<!-- figures.*?<!-- /figures -->", "", text, flags=re.DOTALL)
-        assert "FILL-ME" not in outside and "```text" not in outside
+@pytest.mark.parametrize("page", FIGURES)
+def test_figures_stand_in_marked_blocks(page):
+    text = (ROOT / page).read_text()
+    assert text.count(f"<!-- figures: {FIGURES[page]} -->") == 1
+    assert text.count("<!-- figures:") == text.count("<!-- /figures -->") == 1
+    outside = re.sub(r"<!-- figures.*?<!-- /figures -->", "", text, flags=re.DOTALL)
+    assert "FILL-ME" not in outside and "```text" not in outside
 
 
 def test_readme_is_short():

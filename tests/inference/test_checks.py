@@ -1,5 +1,6 @@
 """Warnings of a fit: each bit where its limit says so, and the bits of odd stars."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -221,7 +222,7 @@ def test_density_of_a_model_is_its_own_whatever_the_priors_of_the_run(
     """A star that the model was not trained on is an extrapolation under any prior."""
     put(usual, "mg_fe", 2.0)
     prior = LabelPrior(survey.prior.space, desi_card["density"], {"mg_fe": Fixed(2.0)})
-    problem = survey.problem.__class__(**{**vars(survey.problem), "prior": prior})
+    problem = replace(survey.problem, prior=prior)
     assert check(usual, problem, np.ones(3))[0] & WARN.EXTRAPOLATION
 
 

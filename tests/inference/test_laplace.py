@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,14 +66,14 @@ def test_label_draws_do_not_depend_on_which_nuisances_are_fitted(
     """Of the same fit without its nuisances, with the same keys."""
     fit, posterior = fitted
     bare = replace(survey.problem.parameters, velocity=False, lsf_sd=0.0)
-    problem = eqx.tree_at(lambda p: p.parameters, survey.problem, bare)
+    problem = replace(survey.problem, parameters=bare)
     short = fit._replace(q=fit.q[:, :15], covariance=fit.covariance[:, :15, :15])
     keys = jax.random.split(jax.random.key(7), COUNT)
     other = summarise(problem, short, keys, number=256)
     gap = np.abs(other.draws - posterior.draws) / posterior.sd
     assert gap.max() < 1e-9
     assert (other.nuisances["velocity"] == 0).all()
-    assert np.isnan(other.velocity[:, 1]).all() or (other.velocity[:, 1] == 0).all()
+    assert (other.velocity == 0).all()
 
 
 @pytest.fixture(scope="module")

@@ -35,10 +35,11 @@ def test_a_thousand_stars_are_recovered_as_the_errors_say(
         options = {"velocity": velocity[rows], "width": width[rows]}
         seen = desi_survey.paint(truth[rows], blank, 100 + start, **options)
         keys = jax.random.split(jax.random.key(start), BATCH)
-        parts.append(Exact()(problem, load_stars(problem, seen), keys))
-    mean, sd = (np.concatenate([getattr(p, n) for p in parts]) for n in ("mean", "sd"))
-    levels = [0.025, 0.16, 0.84, 0.975]
-    quantile = np.concatenate([p.quantiles(levels) for p in parts], axis=1)
+        posterior = Exact()(problem, load_stars(problem, seen), keys)
+        quantile = posterior.quantiles([0.025, 0.16, 0.84, 0.975])
+        parts.append(np.concatenate([[posterior.mean, posterior.sd], quantile]))
+    mean, sd, *rest = np.concatenate(parts, axis=1)
+    quantile = np.stack(rest)
     z = (mean - truth) / sd
     far = np.abs(z).max(axis=1) > 6
     print(f"{far.sum()} of {STARS} stars have a label beyond 6 sigma")

@@ -7,6 +7,7 @@ that are needed are read, and of these only the rows of the targets at hand are 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, open_fits
+from bayes_ddp.files.paths import check_file
 from bayes_ddp.spectra.desi.columns import FIBERMAP, GAIA
 from bayes_ddp.spectra.desi.join import GROUP
 
@@ -54,6 +56,12 @@ def read_redrock(paths: Sequence[Path]) -> Table:
 
     Raises BadFileError for files that cannot be read or lack TARGETID, Z or SPECTYPE.
     """
+    return _redshifts(tuple(paths), tuple(_stamp(path) for path in paths))
+
+
+@lru_cache(maxsize=1)
+def _redshifts(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> Table:
+    """``read_redrock``, kept for the next file of the run."""
     parts = []
     for path in paths:
         with open_fits(path) as file:
@@ -92,31 +100,43 @@ def read_rvs(path: Path, targets: np.ndarray) -> tuple[Table, Table, Table]:
     Raises BadFileError for a file that cannot be read, lacks a needed column, or whose extensions
     are not row-matched.
     """
+    tables = _catalogue(path, _stamp(path))
+    rows = np.flatnonzero(np.isin(tables[0]["TARGETID"], targets))
+    table, fibermap, gaia = ({n: v[rows] for n, v in part.items()} for part in tables)
+    count = len(rows)
+    table["RR_SPECTYPE"] = table.get("RR_SPECTYPE", np.full(count, "")).astype("<U20")
+    table["SUCCESS"] = table.get("SUCCESS", np.ones(count, bool)).astype(bool)
+    return table, fibermap, gaia
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of a file: it is read again where they changed."""
+    status = check_file(path).stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=1)
+def _catalogue(path: Path, stamp: tuple[int, int]) -> tuple[Table, Table, Table]:
+    """The needed columns of all rows of a catalogue, as ``read_rvs`` gives them.
+
+    They are kept for the next file of the run: a survey's catalogue is read and checked once.
+    """
     with open_fits(path) as file:
         hdu = "RVTAB" if "RVTAB" in file else min(1, len(file.names) - 1)
         every = file.table(hdu, ("TARGETID",))
         _require(path, hdu, every, names=("TARGETID",))
         identifier = every["TARGETID"].astype(np.int64)
         extensions = _row_matched(file, identifier) if hdu == "RVTAB" else ()
-        rows = np.flatnonzero(np.isin(identifier, targets))
-        table = _columns(file, hdu, (*GROUP, *_RVS), rows=rows)
+        table = file.table(hdu, (*GROUP, *_RVS))
         _require(path, hdu, table, names=("VRAD", "VRAD_ERR"))
         fibermap, gaia = {}, {}
         if "FIBERMAP" in extensions:
             names = (n for row in FIBERMAP if not row.own for n in row.sources or (row.name,))
-            fibermap = _columns(file, "FIBERMAP", ("REF_ID", "REF_CAT", *names), rows=rows)
-            fibermap["TARGETID"] = identifier[rows]
+            fibermap = file.table("FIBERMAP", ("REF_ID", "REF_CAT", *names))
+            fibermap["TARGETID"] = identifier
         if "GAIA" in extensions:
-            gaia = _columns(file, "GAIA", ("SOURCE_ID", *GAIA), rows=rows)
-    count = len(rows)
-    table["TARGETID"] = identifier[rows]
-    table["RR_SPECTYPE"] = table.get("RR_SPECTYPE", np.full(count, "")).astype("<U20")
-    table["SUCCESS"] = table.get("SUCCESS", np.ones(count, bool)).astype(bool)
-    return table, fibermap, gaia
-
-
-def _columns(file: FitsFile, hdu: str | int, names: tuple[str, ...], *, rows: np.ndarray) -> Table:
-    return {name: values[rows] for name, values in file.table(hdu, names).items()}
+            gaia = file.table("GAIA", ("SOURCE_ID", *GAIA))
+    return table | {"TARGETID": identifier}, fibermap, gaia
 
 
 def _row_matched(file: FitsFile, identifier: np.ndarray) -> tuple[str, ...]:
