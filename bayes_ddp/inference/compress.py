@@ -4,7 +4,7 @@ About its best fit the model of a star changes by ``(s @ A) / (1 + s @ B)``, whe
 change of the low-rank emulator's coefficients (and of velocity and LSF widths). Gaussian noise
 makes ln L a quadratic form in ``s`` but for the denominator, the pseudo-continuum of the changed
 model, which moves by parts in a thousand; its first order is kept and what is dropped is of third
-order (tests/inference/test_importance.py bounds it). Everything is centred at the best fit, so
+order (tests/inference/test_compress.py bounds it). Everything is centred at the best fit, so
 that float32 pixels are safe.
 """
 

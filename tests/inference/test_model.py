@@ -127,9 +127,9 @@ def test_likelihood_is_the_one_of_the_exact_model(survey: Any, oracle: Any, case
         return -0.5 * float(np.sum(weight * (data - model) ** 2))
 
     found = np.asarray(_likelihoods(case.local, *values(case.draws)))[:16]
-    wanted = np.array([exact(q) for q in case.draws[:16]]) - exact(case.q)
-    assert np.ptp(wanted) > 5
-    assert (np.abs(found - wanted) < 0.03 * np.abs(wanted) + 0.03).all()
+    expected = np.array([exact(q) for q in case.draws[:16]]) - exact(case.q)
+    assert np.ptp(expected) > 5
+    assert (np.abs(found - expected) < 0.03 * np.abs(expected) + 0.03).all()
 
 
 def by_taps(
@@ -209,6 +209,6 @@ def test_single_precision_keeps_likelihood_ratios_to_a_hundredth(
 
     seen = np.asarray(spectrum.flux[0], float)
     chi2 = np.array([np.sum(weight * (seen - model(x)) ** 2) for x in (reference, *draws)])
-    wanted = -0.5 * (chi2[1:] - chi2[0])
-    assert np.ptp(wanted) > 5
-    assert np.abs(np.asarray(found) - wanted).max() < 0.01
+    expected = -0.5 * (chi2[1:] - chi2[0])
+    assert np.ptp(expected) > 5
+    assert np.abs(np.asarray(found) - expected).max() < 0.01

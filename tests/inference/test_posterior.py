@@ -127,11 +127,6 @@ def test_draws_of_weight_zero_take_no_part() -> None:
         assert (value <= ranked[row + 2]).all()
 
 
-def test_quantiles_rise_with_the_level() -> None:
-    found = weighted().quantiles(np.linspace(0, 1, 21))
-    assert (np.diff(found[:, [0, 2, 3]], axis=0) >= 0).all()
-
-
 def test_single_draw_is_all_quantiles() -> None:
     one = np.array([[5000.0, 4.0]])
     found = weighted_quantiles(one, np.ones(1), LEVELS)
@@ -213,10 +208,6 @@ def test_few_equally_weighted_draws_stay_as_they_are() -> None:
     assert kept.diagnostics.keys() == posterior.diagnostics.keys() | QUANTILES.keys()
     assert len(posterior.equally_weighted(1000).draws) == 200
     assert len(posterior.equally_weighted(199).draws) == 199
-
-
-def test_weighted_draws_are_resampled_even_where_there_are_few() -> None:
-    assert not weighted(draws=30).equally_weighted(30).log_weight.any()
 
 
 def test_arviz_has_the_draws_chain_by_chain() -> None:
