@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_ddp.inference.diagnostics import chain_diagnostics
-from bayes_ddp.inference.hmc import CHAINS, STEPS, nested_rhat, run_chains
+from bayes_ddp.inference.hmc import (
+    CHAINS,
+    STEPS,
+    SUPERCHAINS,
+    nested_rhat,
+    run_chains,
+    superchains,
+)
 
 
 def two_hills(z: jax.Array) -> jax.Array:
@@ -42,3 +49,15 @@ def test_nested_rhat_is_one_for_independent_draws_and_unknown_for_a_constant() -
     assert abs(rhat[0] - 1) < 0.01
     assert np.isnan(rhat[1])
     assert rhat[2] > 1.05
+
+
+def test_chains_of_one_superchain_share_their_start_and_are_compared_together() -> None:
+    """Chains that never leave their starts have a large R-hat, however the starts are spread."""
+    starts = np.random.default_rng(3).standard_normal(SUPERCHAINS)
+    owner = superchains(starts)
+    assert owner.shape == (CHAINS,)
+    np.testing.assert_array_equal(
+        owner.reshape(SUPERCHAINS, -1).T, np.tile(starts, (CHAINS // SUPERCHAINS, 1))
+    )
+    noise = 0.01 * np.random.default_rng(4).standard_normal((CHAINS, STEPS, 1))
+    assert nested_rhat(owner[:, None, None] + noise)[0] > 10
