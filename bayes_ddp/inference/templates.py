@@ -10,12 +10,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
 from bayes_ddp.inference.forward import Geometry, StarData, doppler, gather, gaussian_taps
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA
+from bayes_ddp.spectra.masks import rest_continuum_weight
+from bayes_ddp.spectra.prepare import pseudo_continuum
 
 __all__ = ["Templates", "best_template", "make_templates"]
 
@@ -33,14 +35,15 @@ class Templates(NamedTuple):
 def make_templates(
     shape: Geometry, emulator: BasisNetwork | PixelNetwork, prior: LabelPrior, *, fwhm: float
 ) -> Templates:
-    """Four hundred model spectra at the survey's typical LSF.
+    """Four hundred normalised model spectra at the survey's typical LSF.
 
     fwhm : Å, typical width of the data's LSF.
     """
-    draws = jax.vmap(prior.sample)(jax.random.split(jax.random.key(0), 400))
-    labels = jax.vmap(lambda x: prior.moments(x)[0])(draws)
-    core = jnp.array([n in ("teff", "logg", "feh") for n in prior.space.names])
+    draws = jax.vmap(prior.sample)(jax.random.split(jax.random.key(0), 4096))
+    core = np.array([n in ("teff", "logg", "feh") for n in prior.space.names])
     span = jnp.asarray(prior.space.span)
+    draws = draws[_evenly(np.asarray(draws / span)[:, core], 400)]
+    labels = jax.vmap(lambda x: prior.moments(x)[0])(draws)
     low, high = jnp.asarray(prior.space.low), jnp.asarray(prior.space.high)
     labels = jnp.where(core, draws, labels)
     labels = jnp.clip(labels, low + 0.02 * span, high - 0.02 * span)
@@ -54,7 +57,23 @@ def make_templates(
         labels,
         batch_size=32,
     )
-    return Templates(labels, flux, wave)
+    level = pseudo_continuum(
+        np.asarray(wave), np.asarray(flux), rest_continuum_weight(np.asarray(wave))
+    )
+    return Templates(labels, flux / jnp.asarray(level, flux.dtype), wave)
+
+
+def _evenly(points: Float[np.ndarray, "point axis"], count: int) -> Int[np.ndarray, " chosen"]:
+    """Points that cover all of them: each next one is the farthest from those before it.
+
+    Gonzalez (1985), Theor. Comput. Sci. 38, 293.
+    """
+    chosen = [0]
+    distance = np.full(len(points), np.inf)
+    while len(chosen) < count:
+        distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
+        chosen.append(int(distance.argmax()))
+    return np.array(chosen)
 
 
 @eqx.filter_jit
