@@ -143,7 +143,7 @@ def rest_residuals(setup: Setup, table: Table, rows: np.ndarray) -> Residuals:
     names = {str(name): row for row, name in enumerate(table[key])}
     wanted = set(rows.tolist())
     for task in plan(setup.run):
-        raw = load_task(setup.run, task)
+        raw = load_task(setup, task)
         at = np.array([names.get(name, -1) for name in raw.identifiers()], int)
         if (at < 0).any():
             lost = raw.identifiers()[int(np.argmin(at))]

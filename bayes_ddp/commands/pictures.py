@@ -44,7 +44,7 @@ def draw(outcome: Outcome, truth: np.ndarray | None = None) -> list[Path]:
     chosen = outcome.table[star]
     lsf = [chosen[name] for name in outcome.table.colnames if name.startswith("LSF_")]
     found = model_spectra(
-        load_task(outcome.setup.run, task).take([row]),
+        load_task(outcome.setup, task).take([row]),
         outcome.setup.emulator,
         np.asarray(chosen["LABEL_MEAN"], float)[None],
         velocity=np.array([chosen["VRAD_FIT"] - chosen["VRAD_IN"]]),

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -50,6 +50,11 @@ class Setup:
         """Bits of stars that are not fitted and have no labels."""
         spared = WARN.NOT_STAR | WARN.BAD_RV
         return FATAL & ~spared if self.run.input.spectype == "any" else FATAL
+
+    @cached_property
+    def read(self) -> Callable[[Path], RawSpectra]:
+        """``read_file`` of this run, which keeps the last file for the tasks of its next rows."""
+        return lru_cache(maxsize=1)(partial(read_file, self.run))
 
     @cached_property
     def settings(self) -> str:
@@ -95,22 +100,15 @@ def read_file(run: config.Run, path: Path) -> RawSpectra:
     return raw if given.wave is None else between(raw, given.wave)
 
 
-def load_task(run: config.Run, task: Task) -> RawSpectra:
+def load_task(setup: Setup, task: Task) -> RawSpectra:
     """The selected spectra of one task, in the order of its file."""
-    return _load(run, [task])[0][0]
+    return _load(setup, task)[0]
 
 
-def _load(run: config.Run, tasks: Sequence[Task]) -> list[tuple[RawSpectra, Counts]]:
-    """The selected spectra of tasks, of which those of one file follow each other."""
-    found = []
-    path, raw = None, None
-    for task in tasks:
-        if task.path != path:
-            path, raw = task.path, read_file(run, task.path)
-        assert raw is not None
-        rows = raw.take(np.arange(task.start, min(task.stop, len(raw))))
-        found.append(select(rows, targetid=run.input.targetid, minsn=run.input.minsn))
-    return found
+def _load(setup: Setup, task: Task) -> tuple[RawSpectra, Counts]:
+    given, raw = setup.run.input, setup.read(task.path)
+    rows = raw.take(np.arange(task.start, min(task.stop, len(raw))))
+    return select(rows, targetid=given.targetid, minsn=given.minsn)
 
 
 def fingerprint(setup: Setup, raw: RawSpectra) -> str:
@@ -148,7 +146,7 @@ def work(
 
     batch : stars that are fitted together. progress : called with the number of stars done.
     """
-    spectra, counts = zip(*_load(setup.run, tasks), strict=True)
+    spectra, counts = zip(*(_load(setup, task) for task in tasks), strict=True)
     places = [
         _place(setup, folder, task, raw=raw) for task, raw in zip(tasks, spectra, strict=True)
     ]

@@ -158,12 +158,12 @@ def test_one_more_file_fits_that_file_only(finished, simulated, tmp_path):
 def test_other_data_settings_or_code_make_other_parts(finished, simulated, tmp_path, monkeypatch):
     """Identifiers alone do not make a part valid: new noise under old names is a new part."""
     setup, (task, _) = finished.setup, finished.tasks[0]
-    raw = load_task(setup.run, task)
+    raw = load_task(setup, task)
     first = fingerprint(setup, raw)
     assert fingerprint(setup, raw) == first
     simulate_files(tmp_path / "other", stars=STARS, seed=4)
     other = open_run(settings(tmp_path / "other", tmp_path / "out"))
-    again = load_task(other.run, plan(other.run, rows=2)[0])
+    again = load_task(other, plan(other.run, rows=2)[0])
     assert again.identifiers() == raw.identifiers()
     assert fingerprint(other, again) != first
     assert fingerprint(open_run(settings(simulated, tmp_path, seed=2)), raw) != first
@@ -231,12 +231,25 @@ def test_galaxies_are_fitted_on_request_and_cry_out(data, tmp_path):
     assert pipeline.figures(outcome)["no_star_not_fitted"] == 0
 
 
+def test_a_file_of_many_tasks_is_read_once(finished, simulated, monkeypatch):
+    run = settings(simulated, finished.path.parent)
+    read, seen = work.read_file, []
+    monkeypatch.setattr(work, "read_file", lambda run, path: seen.append(path) or read(run, path))
+    setup = open_run(run)
+    tasks = plan(run, rows=2)
+    assert len(tasks) == 3
+    for group in groups(tasks, rows=2):
+        done = work.work(setup, group, finished.path.parent / "draws", batch=2, progress=print)
+        assert [d.task for d in done] == group
+    assert len(seen) == 1
+
+
 def test_only_spectra_above_minsn_are_fitted(finished, simulated, tmp_path):
     snr = np.asarray(finished.table["SNR_R"])
     limit = float(np.median(snr))
     run = settings(simulated, tmp_path, input=DESI | {"minsn": limit})
     (task,) = plan(run)
-    chosen = load_task(run, task).columns["TARGETID"].tolist()
+    chosen = load_task(open_run(run), task).columns["TARGETID"].tolist()
     assert chosen == list(finished.table["TARGETID"][snr >= limit])
 
 
@@ -289,6 +302,6 @@ def test_table_of_the_run_file_describes_the_spectra(tmp_path):
     table = {"survey": "table", "spectra": ["stars.npz"], "table": told}
     run = settings(tmp_path, tmp_path, input=table)
     (task,) = plan(run)
-    raw = load_task(run, task)
+    raw = load_task(open_run(run), task)
     assert raw.arms[0].wave[0] == pytest.approx(4001.13, abs=0.01)
     assert raw.warn.tolist() == [WARN.NO_ERRORS, WARN.NO_ERRORS | WARN.BAD_RV]
