@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayes_ddp.emulator.features import evaluate
+from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork, predict
 from bayes_ddp.spectra.masks import rest_continuum_weight
 from bayes_ddp.spectra.prepare import pseudo_continuum
 
 if TYPE_CHECKING:
-    from bayes_ddp.emulator.network import BasisNetwork
     from bayes_ddp.emulator.training_set import TrainingSet
 
 __all__ = ["SNR", "label_shifts"]
@@ -30,7 +29,11 @@ _STEP = 0.01  # of a label's range
 
 
 def label_shifts(
-    network: "BasisNetwork", known: "TrainingSet", residual: np.ndarray, *, error: np.ndarray
+    network: BasisNetwork | PixelNetwork,
+    known: "TrainingSet",
+    residual: np.ndarray,
+    *,
+    error: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels of the stars looked at, and how far the network's error moves each of them.
 
@@ -55,7 +58,7 @@ def label_shifts(
 
 
 def _shift(
-    network: "BasisNetwork",
+    network: BasisNetwork | PixelNetwork,
     known: "TrainingSet",
     rows: np.ndarray,
     *,
@@ -67,11 +70,11 @@ def _shift(
     width = np.asarray(known.space.high) - np.asarray(known.space.low)
     step = _STEP * width * np.eye(known.space.size)
     points = np.concatenate([at[:, None] - step, at[:, None] + step], axis=1)
-    model = _normalised(network, _predict(network, points))
+    model = _normalised(network, predict(network, points))
     low, high = np.split(model, 2, axis=1)
     jacobian = (high - low) / (2 * np.diag(step)[:, None])
-    centre = _normalised(network, _predict(network, at))
-    truth = _normalised(network, _predict(network, at) - residual)
+    centre = _normalised(network, predict(network, at))
+    truth = _normalised(network, predict(network, at) - residual)
     weight = rest_continuum_weight(np.asarray(network.wave)) / (SNR**-2 + error.astype(float) ** 2)
     weighted = jacobian * weight
     normal = weighted @ jacobian.swapaxes(1, 2) + np.diag(12 / width**2)
@@ -79,14 +82,7 @@ def _shift(
     return np.linalg.solve(normal, pull[..., None])[..., 0]
 
 
-def _predict(network: "BasisNetwork", labels: np.ndarray) -> np.ndarray:
-    """[... pixel] float64 at labels [... label]."""
-    found = evaluate(network.features, labels.reshape(-1, labels.shape[-1]))
-    flux = found @ np.asarray(network.weight) @ np.asarray(network.basis, float)
-    return (flux + np.asarray(network.mean)).reshape(*labels.shape[:-1], -1)
-
-
-def _normalised(network: "BasisNetwork", flux: np.ndarray) -> np.ndarray:
+def _normalised(network: BasisNetwork | PixelNetwork, flux: np.ndarray) -> np.ndarray:
     weight = np.broadcast_to(rest_continuum_weight(np.asarray(network.wave)), flux.shape)
     level = pseudo_continuum(np.asarray(network.wave), flux, weight)
     return np.where(weight > 0, flux / level, 0.0)

@@ -209,7 +209,12 @@ class PixelNetwork(eqx.Module):
         return jnp.concatenate([flux[None, :], gradient / span[:, None]])
 
 
-def predict(network: BasisNetwork, labels: np.ndarray) -> np.ndarray:
-    """[row, pixel] float32 at labels [row, label]."""
-    found = evaluate(network.features, labels) @ np.asarray(network.weight)
-    return found.astype(np.float32) @ np.asarray(network.basis) + np.asarray(network.mean)
+def predict(network: BasisNetwork | PixelNetwork, labels: np.ndarray) -> np.ndarray:
+    """[... pixel] float64 at labels [... label], in NumPy; a ``PixelNetwork`` runs in JAX."""
+    rows = np.asarray(labels, float).reshape(-1, np.shape(labels)[-1])
+    if isinstance(network, BasisNetwork):
+        found = evaluate(network.features, rows) @ np.asarray(network.weight)
+        flux = found @ np.asarray(network.basis, float) + np.asarray(network.mean)
+    else:
+        flux = np.asarray(jax.lax.map(network, jnp.asarray(rows), batch_size=16), float)
+    return flux.reshape(*np.shape(labels)[:-1], -1)

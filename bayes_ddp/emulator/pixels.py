@@ -10,7 +10,7 @@ they share no weight, so the sum of their losses is minimised where each of them
 Source: Zhang et al. (DD-Payne on DESI EDR), section 2, Eq. 3 and section 3; Xiang et al. (2019).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -25,6 +25,7 @@ from bayes_ddp.labels import LabelSpace
 __all__ = ["initial_pixels", "payne_loss", "train_pixels"]
 
 NEURONS = 40
+EPOCHS = 10_000
 
 
 def initial_pixels(
@@ -81,9 +82,9 @@ def train_pixels(
     points: Mapping[str, Any],
     *,
     scale: Any,
-    epochs: int = 10_000,
+    epochs: int = EPOCHS,
     batch: int = 512,
-    rates: tuple[float, float] = (1e-2, 1e-4),
+    rates: Sequence[float] = (1e-2, 1e-4),
     key: jax.Array,
 ) -> PixelNetwork:
     """``network`` after training with Adam, the learning rate falling between ``rates``.

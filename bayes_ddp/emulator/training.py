@@ -1,10 +1,11 @@
-"""Training a ``BasisNetwork`` on the physical spectra, from a ``train.toml`` and nothing else.
+"""Training a network on the physical spectra, from a ``train.toml`` and nothing else.
 
 Spectra are degraded to the working grid and divided by their pseudo-continuum with the operator
-that ``prepare`` uses on data. The network is a ridge regression: flux rows at the spectra, and
-difference rows at the reference points, each compared with the network's own difference at the
-same step and divided by a share of its own size, so that the gradient of a weak element counts as
-much as that of iron. It takes seconds and has no random start.
+that ``prepare`` uses on data. ``kind = "PixelNetwork"`` trains the paper's network (``pixels``).
+The default, ``BasisNetwork``, is a ridge regression: flux rows at the spectra, and difference rows
+at the reference points, each compared with the network's own difference at the same step and
+divided by a share of its own size, so that the gradient of a weak element counts as much as that
+of iron. It takes seconds and has no random start.
 """
 
 import tomllib
@@ -12,16 +13,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 
 from bayes_ddp.emulator.card import read_card, write_model
 from bayes_ddp.emulator.density import density_table
 from bayes_ddp.emulator.features import evaluate, make_features
-from bayes_ddp.emulator.network import BasisNetwork
+from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
 from bayes_ddp.emulator.physics.library import read_pack
+from bayes_ddp.emulator.pixels import EPOCHS, initial_pixels, train_pixels
 from bayes_ddp.emulator.ridge import principal_rows, ridge_solve
 from bayes_ddp.emulator.training_set import TrainingSet, prepare_set
-from bayes_ddp.emulator.validate import validate
+from bayes_ddp.emulator.validate import FOLDS, validate
 
 __all__ = ["describe", "fit_network", "train_model"]
 
@@ -45,8 +49,55 @@ _NOT_FOR = [
 ]
 
 
-def fit_network(settings: Mapping[str, Any], known: TrainingSet) -> BasisNetwork:
+def fit_network(settings: Mapping[str, Any], known: TrainingSet) -> BasisNetwork | PixelNetwork:
     """A network trained on everything in ``known``; its ``error`` is zero until validated.
+
+    settings : the table ``[train]``; its ``kind`` decides which network, and which other keys.
+
+    Raises ValueError for an unknown ``kind``.
+    """
+    match settings.get("kind", "BasisNetwork"):
+        case "BasisNetwork":
+            return _fit_basis(settings, known)
+        case "PixelNetwork":
+            return _fit_pixels(settings, known)
+        case kind:
+            raise ValueError(f"kind = '{kind}' is unknown. Kinds: BasisNetwork, PixelNetwork.")
+
+
+def _fit_pixels(settings: Mapping[str, Any], known: TrainingSet) -> PixelNetwork:
+    """The paper's network.
+
+    settings : ``epochs``, ``batch``, ``rates`` (the paper's by default), ``gradient_error`` and
+        ``fwhm``.
+
+    D of Eq. 3 makes a gradient that is wrong by ``gradient_error`` of its label's rms cost as much
+    as a flux that is wrong by ``FLUX_ERROR``.
+    """
+    spectra = {
+        "labels": known.labels,
+        "flux": known.flux,
+        "ivar": np.full(known.flux.shape, FLUX_ERROR**-2, np.float32),
+    }
+    steps = np.diagonal(known.reference_labels[:, 1:] - known.reference_labels[:, :1], 0, 1, 2)
+    change = known.reference_flux[:, 1:] - known.reference_flux[:, :1]
+    points = {"labels": known.reference_labels[:, 0], "gradient": change / steps[..., None]}
+    size = np.sqrt(np.mean(points["gradient"].astype(float) ** 2, axis=(0, 2)))
+    granted = float(settings["gradient_error"]) * size + GRADIENT_FLOOR / known.space.span
+    options = {k: settings[k] for k in ("epochs", "batch", "rates") if k in settings}
+    start = initial_pixels(
+        known.space,
+        known.wave,
+        float(settings["fwhm"]),
+        key=jax.random.key(0),
+        level=known.flux.mean(axis=0),
+    )
+    scale = 1 / (granted * max(len(steps), 1))
+    return train_pixels(start, spectra, points, scale=scale, key=jax.random.key(1), **options)
+
+
+def _fit_basis(settings: Mapping[str, Any], known: TrainingSet) -> BasisNetwork:
+    """A ridge regression.
 
     settings : ``rank``, ``features``, ``bias``, ``ridge``, ``gradient_error``, ``fwhm`` and the
         tables ``scales`` and ``mix``.
@@ -107,17 +158,13 @@ def train_model(
     network = fit_network(settings, known)
     progress(f"{folder.name}: cross-validating")
     error, figures = validate(
-        lambda part: fit_network(settings, part), network, known=known, apart=apart
+        lambda part: fit_network(settings, part),
+        network,
+        known=known,
+        apart=apart,
+        folds=int(settings.get("folds", FOLDS)),
     )
-    network = BasisNetwork(
-        network.features,
-        network.weight,
-        network.mean,
-        network.basis,
-        error,
-        network.wave,
-        network.fwhm,
-    )
+    network = eqx.tree_at(lambda n: n.error, network, error)
     card = describe(folder.name, settings, network=network, known=known, figures=figures)
     if (folder / "card.toml").is_file():
         # what real stars say of the physics outlives a training; its figures name their weights
@@ -126,12 +173,18 @@ def train_model(
     return card
 
 
+def _size(network: BasisNetwork | PixelNetwork, settings: Mapping[str, Any]) -> dict[str, int]:
+    if isinstance(network, BasisNetwork):
+        return {"rank": len(network.basis), "features": network.features.size}
+    return {"neurons": network.hidden.shape[1], "epochs": int(settings.get("epochs", EPOCHS))}
+
+
 def describe(
     name: str,
     settings: Mapping[str, Any],
     *,
-    network: BasisNetwork,
-    known: "TrainingSet",
+    network: BasisNetwork | PixelNetwork,
+    known: TrainingSet,
     figures: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The card of a network trained on physical spectra, without what ``write_model`` adds."""
@@ -150,8 +203,7 @@ def describe(
         "training": {
             "spectra": len(known.names),
             "reference_points": len(known.reference_names),
-            "rank": len(network.basis),
-            "features": network.features.size,
+            **_size(network, settings),
             "names": list(known.names),
             "reference_names": list(known.reference_names),
         },

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from bayes_ddp.emulator.label_error import SNR, label_shifts
 from bayes_ddp.emulator.limits import METALLICITIES, METALLICITY_NAMES, star_groups
-from bayes_ddp.emulator.network import BasisNetwork, predict
+from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork, predict
 
 if TYPE_CHECKING:
     from bayes_ddp.emulator.training_set import TrainingSet
@@ -30,11 +30,12 @@ _LEAST_STARS = 10
 
 
 def validate(
-    fit: "Callable[[TrainingSet], BasisNetwork]",
-    network: BasisNetwork,
+    fit: "Callable[[TrainingSet], BasisNetwork | PixelNetwork]",
+    network: BasisNetwork | PixelNetwork,
     *,
     known: "TrainingSet",
     apart: "TrainingSet",
+    folds: int = FOLDS,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Error spectrum [pixel] float32, and the figures of the card's table ``[validation]``.
 
@@ -46,14 +47,16 @@ def validate(
         Trained on all of ``known``; judged on ``apart``.
     known, apart
         Training spectra with reference points, and held-out spectra.
+    folds
+        Parts of ``known`` that are left out in turn; two or more.
     """
     residual = np.empty_like(known.flux)
     change = known.reference_flux[:, 1:] - known.reference_flux[:, :1]
     found = np.empty_like(change)
     order = np.random.default_rng(0).permutation(len(known.names))
     points = np.random.default_rng(1).permutation(len(known.reference_names))
-    for fold in range(FOLDS):
-        out, out_points = order[fold::FOLDS], points[fold::FOLDS]
+    for fold in range(folds):
+        out, out_points = order[fold::folds], points[fold::folds]
         part = fit(known.take(
             np.setdiff1d(order, out), np.setdiff1d(points, out_points)
         ))  # fmt: skip
@@ -63,7 +66,7 @@ def validate(
             found[point] = rows[1:] - rows[0]
     error = gaussian_filter1d(np.quantile(np.abs(residual), 0.683, axis=0), _SMOOTH_PIXELS)
     figures: dict[str, Any] = {
-        "method": f"{FOLDS}-fold; rms per star over pixels, then mean and median over stars",
+        "method": f"{folds}-fold; rms per star over pixels, then mean and median over stars",
         "cross_validation": _flux_figures(known.wave, residual, known.labels, space=known.space),
         "error_spectrum_median": float(np.median(error)),
     }

@@ -11,7 +11,7 @@ from bayes_ddp.emulator import card as cards
 from bayes_ddp.emulator import label_error as shift_module
 from bayes_ddp.emulator.density import density_table, trained_space
 from bayes_ddp.emulator.label_error import label_shifts
-from bayes_ddp.emulator.network import predict
+from bayes_ddp.emulator.network import PixelNetwork, predict
 from bayes_ddp.emulator.pixels import initial_pixels, payne_loss, train_pixels
 from bayes_ddp.emulator.ridge import principal_rows, ridge_solve
 from bayes_ddp.emulator.training import fit_network
@@ -178,6 +178,24 @@ def test_pixel_network_learns_a_toy_problem(pixels):
     assert after < 0.02 * before
     flux = jax.vmap(with_it)(jnp.asarray(spectra["labels"]))
     assert np.sqrt(np.mean((np.asarray(flux) - spectra["flux"]) ** 2)) < 0.01
+
+
+def test_settings_decide_which_network_is_trained_and_validated():
+    """A line of magnesium, learned to a hundredth by either network; the figures are the same."""
+    known, apart = toy_set(40, points=3), toy_set(20, points=0, seed=5)
+    settings = SETTINGS | {"kind": "PixelNetwork", "epochs": 400, "batch": 40}
+    network = fit_network(settings, known)
+    assert isinstance(network, PixelNetwork)
+    assert np.std(predict(network, apart.labels) - apart.flux) < 0.2 * np.std(apart.flux)
+    fewer = settings | {"epochs": 20}
+    error, figures = validate(
+        lambda part: fit_network(fewer, part), network, known=known, apart=apart, folds=2
+    )
+    assert error.shape == WAVE.shape and (error > 0).all()
+    assert set(figures) >= {"cross_validation", "held_out", "gradient", "label_error"}
+    assert figures["method"].startswith("2-fold")
+    with pytest.raises(ValueError, match=r"kind = 'Forest'.*PixelNetwork"):
+        fit_network(SETTINGS | {"kind": "Forest"}, known)
 
 
 def test_gradient_regularisation_brings_gradients_closer_to_physics(pixels):
