@@ -161,9 +161,14 @@ def _run(settings: Any, *, as_json: bool, quiet: bool) -> None:
 
 @app.command
 def demo(
-    folder: Path = Path("runs/demo"), /, *, stars: int = 64, seed: int = 1,
-    json: Json = False, quiet: bool = False,
-) -> None:  # fmt: skip
+    folder: Path = Path("runs/demo"),
+    /,
+    *,
+    stars: int = 64,
+    seed: int = 1,
+    json: Json = False,
+    quiet: bool = False,
+) -> None:
     """Simulate DESI spectra from physical models the emulator never saw, fit them, show how well.
 
     Parameters
@@ -189,9 +194,16 @@ def demo(
 
 @app.command
 def simulate(
-    *, stars: int, output: Path, seed: int = 1, spectra: int = 0, faint: float = 19.0,
-    check: bool = False, json: Json = False, quiet: bool = False,
-) -> None:  # fmt: skip
+    *,
+    stars: int,
+    output: Path,
+    seed: int = 1,
+    spectra: int = 0,
+    faint: float = 19.0,
+    check: bool = False,
+    json: Json = False,
+    quiet: bool = False,
+) -> None:
     """Draw a mock Milky Way as DESI, Gaia and 2MASS would see it, with the truth of every star.
 
     Parameters
@@ -250,10 +262,14 @@ def info(path: str, /, *, output: Path | None = None, json: Json = False) -> Non
 
 @app.command
 def compare(
-    catalogue: Path, other: Path, /, *,
+    catalogue: Path,
+    other: Path,
+    /,
+    *,
     choice: Annotated[Choice | None, Parameter(name="*")] = None,
-    output: Path | None = None, json: Json = False,
-) -> None:  # fmt: skip
+    output: Path | None = None,
+    json: Json = False,
+) -> None:
     """Compare a catalogue with another one, label by label: offset, scatter, trend, z-scatter.
 
     Parameters
@@ -303,9 +319,12 @@ def mismatch(file: Path, /, *, snr: float = 50.0, write: bool = False, json: Jso
 
 @app.command
 def physics(
-    folders: Annotated[list[Path], Parameter(consume_multiple=True)], /, *,
-    models: Path = Path("models"), json: Json = False,
-) -> None:  # fmt: skip
+    folders: Annotated[list[Path], Parameter(consume_multiple=True)],
+    /,
+    *,
+    models: Path = Path("models"),
+    json: Json = False,
+) -> None:
     """Take folders of physical spectra into the pack that emulators are trained on.
 
     Parameters
@@ -325,9 +344,12 @@ def physics(
 
 @app.command
 def train(
-    names: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None, /, *,
-    models: Path = Path("models"), json: Json = False,
-) -> None:  # fmt: skip
+    names: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    /,
+    *,
+    models: Path = Path("models"),
+    json: Json = False,
+) -> None:
     """Train the shipped emulators again from models/physics-lte and rewrite their cards.
 
     Parameters
@@ -340,21 +362,10 @@ def train(
         Print the figures as one JSON object.
     """
     _start_jax()
-    from bayes_ddp.emulator import training
+    from bayes_ddp.commands.train import train_models
 
-    chosen = names or sorted(p.parent.name for p in models.glob("*/train.toml"))
-    figures, lines = {}, []
-    for name in chosen:
-        card = training.train_model(models / name, models / "physics-lte", progress=_say)
-        checked = card["validation"]
-        figures[name] = {"training": card["training"], "validation": checked}
-        rms = checked.get("held_out", checked["cross_validation"])["mean_and_median_rms"]
-        lines.append(
-            f"{name}: {card['training']['spectra']} spectra, "
-            f"{card['training']['reference_points']} reference points; flux rms of stars left "
-            f"out {100 * rms[0]:.2f} % (mean), {100 * rms[1]:.2f} % (median)"
-        )
-    _tell(figures, "\n".join(lines), json)
+    figures, text = train_models(names, models, progress=_say)
+    _tell(figures, text, json)
 
 
 def _say(text: str) -> None:

@@ -20,17 +20,37 @@ OURS = "Asplund+2009"
 SOLAR: dict[str, dict[str, float]] = {
     # Asplund, Grevesse, Sauval & Scott (2009), ARA&A 47, 481, Table 1, photosphere
     "Asplund+2009": {
-        "c": 8.43, "n": 7.83, "o": 8.69, "mg": 7.60, "al": 6.45, "si": 7.51, "ca": 6.34,
-        "ti": 4.95, "cr": 5.64, "mn": 5.43, "fe": 7.50, "ni": 6.22,
+        "c": 8.43,
+        "n": 7.83,
+        "o": 8.69,
+        "mg": 7.60,
+        "al": 6.45,
+        "si": 7.51,
+        "ca": 6.34,
+        "ti": 4.95,
+        "cr": 5.64,
+        "mn": 5.43,
+        "fe": 7.50,
+        "ni": 6.22,
     },
     # Lodders, Palme & Gail (2009), Landolt-Boernstein VI/4B, 712, Table 10, Sun today; the scale
     # of the Hypatia compilation (Hinkel et al. 2014). Its column of the photosphere alone differs
     # by up to 0.01.
     "Lodders+2009": {
-        "c": 8.39, "n": 7.86, "o": 8.73, "mg": 7.54, "al": 6.46, "si": 7.53, "ca": 6.31,
-        "ti": 4.93, "cr": 5.65, "mn": 5.50, "fe": 7.46, "ni": 6.22,
+        "c": 8.39,
+        "n": 7.86,
+        "o": 8.73,
+        "mg": 7.54,
+        "al": 6.46,
+        "si": 7.53,
+        "ca": 6.31,
+        "ti": 4.93,
+        "cr": 5.65,
+        "mn": 5.50,
+        "fe": 7.46,
+        "ni": 6.22,
     },
-}  # fmt: skip
+}
 """Scale -> element -> A(X) of the Sun, log10 N(X)/N(H) + 12."""
 
 

@@ -4,13 +4,17 @@ Exceptions are named, with their reason; a test fails where one is no longer nee
 """
 
 import ast
+import io
+import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "bayes_ddp"
+_ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = _ROOT / "bayes_ddp"
 
 LAYERS = (
     "labels flags solar files tables spectra emulator inference galaxy mock catalog comparison "
@@ -176,6 +180,32 @@ def test_functions_are_short_and_take_few_positional_parameters(module):
     here = f"{module}:"
     assert long == {n for n in LONG_FUNCTIONS if n.startswith(here)}, "split them, or shorten them"
     assert many == {n for n in MANY_POSITIONAL if n.startswith(here)}, "make them keyword-only"
+
+
+SOURCES = sorted(
+    path
+    for folder in ("bayes_ddp", "tests", "benchmarks")
+    for path in _ROOT.joinpath(folder).rglob("*.py")
+)
+
+
+def format_pragmas(source: str) -> list[int]:
+    """Lines with a comment that takes code out of the formatter's hands."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = [token for token in tokens if token.type == tokenize.COMMENT]
+    return [c.start[0] for c in comments if re.search(r"\b(fmt|yapf)\s*:", c.string)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(_ROOT).as_posix())
+def test_formatter_formats_every_line(path):
+    assert not format_pragmas(path.read_text()), "shorten it, or make it a table"
+
+
+def test_format_pragmas_are_found_in_comments_alone():
+    wrong = (
+        "a = 1  # fmt: skip\n# fmt: off\nb = '# fmt: on'\n#fmt:on\n# yapf: disable\nc = 2  # fmt\n"
+    )
+    assert format_pragmas(wrong) == [1, 2, 4, 5]
 
 
 def test_exceptions_are_few_and_of_this_package():

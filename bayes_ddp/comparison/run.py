@@ -52,25 +52,25 @@ def compare(catalogue: Path, other: Path, choice: Choice | None = None) -> Compa
     theirs = _with_labels(theirs, choice)
     ours = {name: values[match.ours] for name, values in ours.items()}
     theirs = {name: values[match.theirs] for name, values in theirs.items()}
-    found = find_keys(ours, theirs)
-    keep, selection = select(ours, theirs, choice, found=found)
+    keys, whose = find_keys(ours, theirs)
+    keep, selection = select(ours, theirs, choice, keys=keys, whose=whose)
     if choice.sys:
         ours, theirs = _with_sys(ours, str(catalogue)), _with_sys(theirs)
         selection += "; errors with _SYS"
-    pairs = make_pairs(ours, theirs, keep, keys=found[0])
+    pairs = make_pairs(ours, theirs, keep, keys=keys)
     if not pairs:
         raise ValueError(
             f"{other} shares no label with {catalogue}; its columns are {sorted(theirs)}. Name "
             "them teff, logg, feh, ..."
         )
-    unknown = [key for key in choice.keys if key not in found[1]]
+    unknown = [key for key in choice.keys if key not in whose]
     if unknown:
         raise ValueError(f"--by {choice.by}: neither table has a column for {unknown}.")
     edges = choice.bin_edges()
     return ComparisonTable(
         rows=tuple(compare_label(name, pair) for name, pair in pairs.items()),
         bins={name: bin_rows(pair, edges) for name, pair in pairs.items()} if edges else {},
-        by={key: found[1][key] for key in edges},
+        by={key: whose[key] for key in edges},
         pairs=pairs,
         matched_by=match.by,
         matched=len(match.ours),

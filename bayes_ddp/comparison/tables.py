@@ -81,10 +81,14 @@ def make_pairs(
 
 
 def select(
-    ours: Content, theirs: Content, choice: Choice, *, found: tuple[Mapping, Mapping[str, str]]
+    ours: Content,
+    theirs: Content,
+    choice: Choice,
+    *,
+    keys: Mapping[str, np.ndarray],
+    whose: Mapping[str, str],
 ) -> tuple[np.ndarray, str]:
-    """([row] bool, what was cut) of the matched rows; ``found`` as ``find_keys`` gave it."""
-    keys, whose = found
+    """([row] bool, what was cut) of the matched rows; ``keys``, ``whose`` as of ``find_keys``."""
     keep, told = _quality(ours, theirs, choice.clean)
     if "snr" in whose:
         keep &= keys["snr"] > choice.snr

@@ -133,12 +133,18 @@ def write_model(
         "kind": type(emulator).__name__,
         "sha256": sha256_of(path),
         "labels": {
-            "names": list(space.names), "units": list(space.units),
-            "low": list(space.low), "high": list(space.high),
+            "names": list(space.names),
+            "units": list(space.units),
+            "low": list(space.low),
+            "high": list(space.high),
         },
         "wave": {
-            "start": float(wave[0]), "stop": float(wave[-1]), "step": float(wave[1] - wave[0]),
-            "fwhm": emulator.fwhm, "medium": "vacuum", "frame": "rest",
+            "start": float(wave[0]),
+            "stop": float(wave[-1]),
+            "step": float(wave[1] - wave[0]),
+            "fwhm": emulator.fwhm,
+            "medium": "vacuum",
+            "frame": "rest",
         },
-    }  # fmt: skip
+    }
     write_atomic(Path(folder) / "card.toml", to_toml(dict(card) | own))

@@ -32,10 +32,22 @@ CONSTANT = 10.0
 
 _CENTRE = {"teff": 0.86, "logg": 3.0, "vmic": 1.5, "feh": -1.25}
 _WIDTH = {
-    "teff": -0.17, "logg": 1.3, "vmic": 0.6, "feh": 1.0,
-    "c_fe": 0.8, "n_fe": 0.45, "o_fe": 0.35, "mg_fe": 0.35, "al_fe": 0.29, "si_fe": 0.35,
-    "ca_fe": 0.3, "ti_fe": 0.3, "cr_fe": 0.17, "mn_fe": 0.25, "ni_fe": 0.12,
-}  # fmt: skip
+    "teff": -0.17,
+    "logg": 1.3,
+    "vmic": 0.6,
+    "feh": 1.0,
+    "c_fe": 0.8,
+    "n_fe": 0.45,
+    "o_fe": 0.35,
+    "mg_fe": 0.35,
+    "al_fe": 0.29,
+    "si_fe": 0.35,
+    "ca_fe": 0.3,
+    "ti_fe": 0.3,
+    "cr_fe": 0.17,
+    "mn_fe": 0.25,
+    "ni_fe": 0.12,
+}
 _SOLAR_LOG_C_TO_O = 8.43 - 8.69  # Asplund et al. (2009)
 _CO_SHARPNESS = 2.3  # per dex: tanh(2.3 x) = (r**2 - 1) / (r**2 + 1), with r = C/O
 

@@ -35,11 +35,15 @@ class TrainingSet:
     def take(self, spectra: np.ndarray, points: np.ndarray) -> "TrainingSet":
         """The set with these spectra and these reference points only."""
         return TrainingSet(
-            self.space, self.wave,
-            tuple(np.array(self.names)[spectra]), self.labels[spectra], self.flux[spectra],
-            tuple(np.array(self.reference_names)[points]), self.reference_labels[points],
-            self.reference_flux[points],
-        )  # fmt: skip
+            space=self.space,
+            wave=self.wave,
+            names=tuple(np.array(self.names)[spectra]),
+            labels=self.labels[spectra],
+            flux=self.flux[spectra],
+            reference_names=tuple(np.array(self.reference_names)[points]),
+            reference_labels=self.reference_labels[points],
+            reference_flux=self.reference_flux[points],
+        )
 
 
 def normalised(
@@ -80,6 +84,12 @@ def prepare_set(settings: Mapping[str, Any], library: PhysicsLibrary) -> Trainin
     flat = [a.reshape(-1, a.shape[-1]) for a in (library.reference_norm, library.reference_cont)]
     reference = normalised(library, *flat, **grid).reshape(*shape, len(wave))
     return TrainingSet(
-        trained_space(), wave, library.names, library.labels, flux,
-        library.reference_names, library.reference_labels, reference,
-    )  # fmt: skip
+        space=trained_space(),
+        wave=wave,
+        names=library.names,
+        labels=library.labels,
+        flux=flux,
+        reference_names=library.reference_names,
+        reference_labels=library.reference_labels,
+        reference_flux=reference,
+    )

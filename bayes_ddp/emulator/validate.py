@@ -57,9 +57,7 @@ def validate(
     points = np.random.default_rng(1).permutation(len(known.reference_names))
     for fold in range(folds):
         out, out_points = order[fold::folds], points[fold::folds]
-        part = fit(known.take(
-            np.setdiff1d(order, out), np.setdiff1d(points, out_points)
-        ))  # fmt: skip
+        part = fit(known.take(np.setdiff1d(order, out), np.setdiff1d(points, out_points)))
         residual[out] = predict(part, known.labels[out]) - known.flux[out]
         for point in out_points:
             rows = predict(part, known.reference_labels[point])
@@ -123,8 +121,10 @@ def _gradient_figures(
         wrong, size = rms((found - change)[points][..., pixels]), rms(change[points][..., pixels])
         used = size > _WEAK
         ratio = np.where(used, wrong / np.where(used, size, 1.0), np.nan)
-        return [_round(np.median(r[np.isfinite(r)])) if np.isfinite(r).any() else float("nan")
-                for r in ratio.T]  # fmt: skip
+        return [
+            _round(np.median(r[np.isfinite(r)])) if np.isfinite(r).any() else float("nan")
+            for r in ratio.T
+        ]
 
     if not len(known.reference_names):
         return {"reference_points": 0}

@@ -90,9 +90,11 @@ class Isochrones:
             return np.where(alive, ends[0] + part * (ends[1] - ends[0]), np.nan)
 
         return _properties(
-            value(self.log_teff), value(self.logg), value(self.log_lum),
+            value(self.log_teff),
+            value(self.logg),
+            value(self.log_lum),
             eep=np.where(alive, FIRST_EEP + left + part, np.nan),
-        )  # fmt: skip
+        )
 
     def along(self, feh: float, log_age: float) -> StarProperties:
         """One isochrone from the lightest star to the first thermal pulse, [eep]."""
@@ -119,8 +121,10 @@ class Isochrones:
             for j in (0, 1):
                 share = (parts[0] if i else 1 - parts[0]) * (parts[1] if j else 1 - parts[1])
                 # a corner without weight may be an isochrone that ends earlier: stay on the other
-                near = [np.where(part > 0, at + k, at)
-                        for at, part, k in zip(places, parts, (i, j), strict=True)]  # fmt: skip
+                near = [
+                    np.where(part > 0, at + k, at)
+                    for at, part, k in zip(places, parts, (i, j), strict=True)
+                ]
                 cells.append(near)
                 weight.append(share)
         return np.array(cells), np.array(weight)

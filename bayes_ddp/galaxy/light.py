@@ -10,8 +10,15 @@ from bayes_ddp.galaxy.extinction import extinction
 from bayes_ddp.galaxy.isochrones import effective_metallicity, load_isochrones
 from bayes_ddp.galaxy.magnitudes import absolute_magnitudes
 
-__all__ = ["ALPHA", "BANDS", "apparent_magnitudes", "combine", "components_of_light",
-           "effective_feh", "single_magnitudes"]  # fmt: skip
+__all__ = [
+    "ALPHA",
+    "BANDS",
+    "apparent_magnitudes",
+    "combine",
+    "components_of_light",
+    "effective_feh",
+    "single_magnitudes",
+]
 
 Columns = dict[str, np.ndarray]
 
@@ -49,9 +56,13 @@ def components_of_light(star: Columns) -> tuple[Columns, Columns, Columns]:
         for band in BANDS:
             second[band][pair] = found[band]
     labels = {
-        "teff": first.teff, "logg": first.logg, "log_lum": first.log_lum, "mass": first.mass,
-        "eep": first.eep, "feh_eff": feh,
-    }  # fmt: skip
+        "teff": first.teff,
+        "logg": first.logg,
+        "log_lum": first.log_lum,
+        "mass": first.mass,
+        "eep": first.eep,
+        "feh_eff": feh,
+    }
     return labels, {band: light[band] for band in BANDS}, second
 
 

@@ -28,8 +28,14 @@ FIRST_EEP, LAST_EEP = 202, 808
 _LAST_LOG_AGE = 10.2
 _LOGG = (-1.0, 6.0)
 _AV = (0.0, 0.1, 0.4, 1.0, 2.0, 4.0)
-_BANDS = {"G": "Gaia_G_EDR3", "BP": "Gaia_BP_EDR3", "RP": "Gaia_RP_EDR3",
-          "J": "2MASS_J", "H": "2MASS_H", "Ks": "2MASS_Ks"}  # fmt: skip
+_BANDS = {
+    "G": "Gaia_G_EDR3",
+    "BP": "Gaia_BP_EDR3",
+    "RP": "Gaia_RP_EDR3",
+    "J": "2MASS_J",
+    "H": "2MASS_H",
+    "Ks": "2MASS_Ks",
+}
 
 BANDS = tuple(_BANDS)
 """Bands of the bolometric corrections, in order; Vega magnitudes."""
@@ -82,8 +88,12 @@ def _isochrones(columns: list[str], values: np.ndarray) -> dict[str, np.ndarray]
         name: np.full((len(feh), len(age), LAST_EEP - FIRST_EEP + 1), np.nan, np.float32)
         for name in ("initial_mass", "log_teff", "logg", "log_lum")
     }
-    names = {"initial_mass": "initial_mass", "log_teff": "log_Teff", "logg": "log_g",
-             "log_lum": "log_L"}  # fmt: skip
+    names = {
+        "initial_mass": "initial_mass",
+        "log_teff": "log_Teff",
+        "logg": "log_g",
+        "log_lum": "log_L",
+    }
     eep = values[:, columns.index("eep")].astype(int)
     keep = (eep >= FIRST_EEP) & (eep <= LAST_EEP)
     keep &= values[:, columns.index("log10_age")] <= _LAST_LOG_AGE + 1e-6

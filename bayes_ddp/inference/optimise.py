@@ -236,10 +236,15 @@ def _finish(problem: Problem, state: _State, pixels: Array) -> Fit:
     covariance = inverse / (unit[:, :, None] * unit[:, None, :])
     labels = jax.vmap(lambda x: problem.prior.constrain(x[: problem.parameters.labels]))(state.q)
     return Fit(
-        q=state.q, covariance=covariance, labels=labels, chi2=state.chi2, pixels=pixels,
-        converged=(state.left < _NEAR) & ~empty, positive=positive,
+        q=state.q,
+        covariance=covariance,
+        labels=labels,
+        chi2=state.chi2,
+        pixels=pixels,
+        converged=(state.left < _NEAR) & ~empty,
+        positive=positive,
         steps=jnp.maximum(state.step, 0),
-    )  # fmt: skip
+    )
 
 
 def fit_stars(problem: Problem, stars: StarData) -> Fit:

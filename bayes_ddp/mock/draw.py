@@ -225,8 +225,8 @@ def _observed(
     """(what is measured, the truth) of the stars that the survey targets."""
     true = apparent_magnitudes(star)
     column = dust(star["lon"], star["lat"], np.full(len(star["lon"]), _BEYOND))
-    motion = star["parallax"], star["pmra"], star["pmdec"]
-    seen = survey.measure(true, motion, column, rng=rng)
+    motion = {key: star[key] for key in ("parallax", "pmra", "pmdec")}
+    seen = survey.measure(true, **motion, ebv=column, rng=rng)
     clear = {band: seen.magnitudes[band] - a * seen.ebv for band, a in LEGACY.items()}
     target = survey.targets(seen, clear, settings.limits, rng=rng)
     snr = survey.signal_to_noise(true, rng)

@@ -13,8 +13,16 @@ import numpy as np
 from bayes_ddp.galaxy.potential import PRESET, circular_speed, escape_speed
 from bayes_ddp.mock.components import Component
 
-__all__ = ["SPEED_LIMIT", "Sky", "draw_velocity", "from_galactic", "galactic_to_icrs",
-           "galactocentric", "observed", "unit_vector"]  # fmt: skip
+__all__ = [
+    "SPEED_LIMIT",
+    "Sky",
+    "draw_velocity",
+    "from_galactic",
+    "galactic_to_icrs",
+    "galactocentric",
+    "observed",
+    "unit_vector",
+]
 
 SPEED_LIMIT = 0.95
 """Stars that would be faster than this fraction of the escape speed are drawn again (?)."""
@@ -51,9 +59,10 @@ def _frames() -> tuple[np.ndarray, np.ndarray]:
     )
 
     centre = Galactocentric(
-        galcen_distance=PRESET.r0 * u.kpc, z_sun=PRESET.z0 * u.kpc,
+        galcen_distance=PRESET.r0 * u.kpc,
+        z_sun=PRESET.z0 * u.kpc,
         galcen_v_sun=np.array(PRESET.sun) * u.km / u.s,
-    )  # fmt: skip
+    )
     ends = np.concatenate([np.eye(3), -np.eye(3)], axis=1)  # x, y, z and their opposites
     points = Galactic(CartesianRepresentation(ends * u.kpc))
     rotations = []
@@ -98,9 +107,10 @@ def galactocentric(sky: Sky) -> tuple[np.ndarray, np.ndarray]:
     radial, east, north = _triad(alpha, delta)
     scale = _KMS_PER_MASYR_KPC * sky.distance
     icrs = (
-        radial * sky.vrad[:, None] + east * (scale * sky.pmra)[:, None]
+        radial * sky.vrad[:, None]
+        + east * (scale * sky.pmra)[:, None]
         + north * (scale * sky.pmdec)[:, None]
-    )  # fmt: skip
+    )
     turn = _frames()[0] @ _frames()[1].T  # ICRS -> Galactocentric
     x = sky.distance[:, None] * radial @ turn.T + _sun()
     v = icrs @ turn.T + np.array(PRESET.sun)
@@ -125,10 +135,13 @@ def observed(position: np.ndarray, velocity: np.ndarray) -> Sky:
     radial, east, north = _triad(alpha, delta)
     scale = 1 / (_KMS_PER_MASYR_KPC * distance)
     return Sky(
-        ra=np.degrees(alpha), dec=np.degrees(delta), distance=distance,
-        pmra=scale * np.sum(east * v, axis=1), pmdec=scale * np.sum(north * v, axis=1),
+        ra=np.degrees(alpha),
+        dec=np.degrees(delta),
+        distance=distance,
+        pmra=scale * np.sum(east * v, axis=1),
+        pmdec=scale * np.sum(north * v, axis=1),
         vrad=np.sum(radial * v, axis=1),
-    )  # fmt: skip
+    )
 
 
 def _triad(alpha: np.ndarray, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ left is a fair sample of the magnitude-limited Galaxy.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -104,8 +104,10 @@ def make_cells(magnitude: Magnitude, limits: tuple[float, float]) -> Cells:
         rng = np.random.default_rng([7919, i])  # the windows are no part of the draw
         low[i], high[i] = _mass_windows(magnitude, component, limits, rng=rng)
         density = component.density(R, z)
-        corners = [density[a:, b:, c:][: _LON, : _LAT, : len(MODULUS) - 1]
-                   for a in (0, 1) for b in (0, 1) for c in (0, 1)]  # fmt: skip
+        corners = [
+            density[a:, b:, c:][:_LON, :_LAT, : len(MODULUS) - 1]
+            for a, b, c in product((0, 1), repeat=3)
+        ]
         bound[i] = _MARGIN * np.max(corners, axis=0)
     seen = imf_fraction(high) - imf_fraction(low)
     return Cells(bound * volume * seen[:, None, None, :], bound, low, high)
@@ -154,9 +156,12 @@ def draw_candidates(cells: Cells, count: int, rng: np.random.Generator) -> Candi
     keep = rng.random(count) < ratio
     keep &= galactic_to_icrs(lon, lat)[1] > np.radians(DEC_LOW)
     return Candidates(
-        component=component[keep], lon=lon[keep], lat=lat[keep], distance=distance[keep],
+        component=component[keep],
+        lon=lon[keep],
+        lat=lat[keep],
+        distance=distance[keep],
         position=position[keep],
         mass_low=cells.mass_low[component, i_mod][keep],
         mass_high=cells.mass_high[component, i_mod][keep],
         overshoot=float(ratio.max(initial=0.0)),
-    )  # fmt: skip
+    )

@@ -11,8 +11,18 @@ from enum import IntFlag
 
 import numpy as np
 
-__all__ = ["LIMITS_2MASS", "SP_LABELS", "TARGET", "Seen", "label_covariance", "measure",
-           "measure_labels", "signal_to_noise", "targets", "velocity_error"]  # fmt: skip
+__all__ = [
+    "LIMITS_2MASS",
+    "SP_LABELS",
+    "TARGET",
+    "Seen",
+    "label_covariance",
+    "measure",
+    "measure_labels",
+    "signal_to_noise",
+    "targets",
+    "velocity_error",
+]
 
 Bands = dict[str, np.ndarray]
 
@@ -24,8 +34,10 @@ _ASTROMETRY = (
     (0.02, 0.025, 0.07, 0.12, 0.25, 0.5, 1.3),
 )
 _GAIA_PHOTOMETRY = {  # mag at G = 13, 17, 20 (Riello+2021), on a floor of 2 mmag
-    "G": (0.0003, 0.001, 0.006), "BP": (0.0009, 0.012, 0.108), "RP": (0.0006, 0.006, 0.052),
-}  # fmt: skip
+    "G": (0.0003, 0.001, 0.006),
+    "BP": (0.0009, 0.012, 0.108),
+    "RP": (0.0006, 0.006, 0.052),
+}
 _DEPTH_LEGACY = {"g": 24.0, "r": 23.4, "z": 22.5}  # 5 sigma (Dey et al. 2019)
 _FLOOR_GAIA, _FLOOR_2MASS, _FLOOR_LEGACY = 0.002, 0.02, 0.005
 _MAP_SCATTER = 0.10  # (?) of the dust map, relative
@@ -58,12 +70,17 @@ class Seen:
 
 
 def measure(
-    magnitudes: Bands, astrometry: tuple[np.ndarray, ...], ebv: np.ndarray,
-    *, rng: np.random.Generator,
-) -> Seen:  # fmt: skip
+    magnitudes: Bands,
+    *,
+    parallax: np.ndarray,
+    pmra: np.ndarray,
+    pmdec: np.ndarray,
+    ebv: np.ndarray,
+    rng: np.random.Generator,
+) -> Seen:
     """Noisy magnitudes and astrometry of stars.
 
-    magnitudes : band -> [star], true. astrometry : parallax, pmra, pmdec [star], true.
+    magnitudes : band -> [star], true. parallax, pmra, pmdec : [star] mas, mas/yr, true.
     ebv : [star] mag, true reddening through all of the dust.
     """
     seen, errors = {}, {}
@@ -75,11 +92,15 @@ def measure(
             errors[band] = _error(band, values, magnitudes["G"])
             seen[band] = values + errors[band] * normal
     error = 10 ** np.interp(magnitudes["G"], _ASTROMETRY[0], np.log10(_ASTROMETRY[1]))
-    parallax, pmra, pmdec = (
-        values + error * rng.standard_normal(len(values)) for values in astrometry
+    return Seen(
+        magnitudes=seen,
+        errors=errors,
+        parallax=parallax + error * rng.standard_normal(len(parallax)),
+        pmra=pmra + error * rng.standard_normal(len(pmra)),
+        pmdec=pmdec + error * rng.standard_normal(len(pmdec)),
+        astrometric_error=error,
+        ebv=ebv * np.exp(_MAP_SCATTER * rng.standard_normal(len(ebv))),
     )
-    column = ebv * np.exp(_MAP_SCATTER * rng.standard_normal(len(ebv)))
-    return Seen(seen, errors, parallax, pmra, pmdec, error, column)
 
 
 def _near_depth(

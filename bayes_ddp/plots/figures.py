@@ -99,7 +99,7 @@ def plot_fit(
         lines += strip.step(x, residual[part], where="mid", color=_DATA, linewidth=0.6)
         strip.axhline(0.0, color=MODEL, linewidth=0.8)
         known = good[part] & np.isfinite(model[part])
-        _frame(panel, strip, x, seen=(flux[part][known], model[part][known]))
+        _frame(panel, strip, x, flux=flux[part][known], model=model[part][known])
         box = {"color": "white", "pad": 1.5}
         place = panel.transAxes
         panel.text(0.008, 0.06, name.upper(), transform=place, fontweight="bold", bbox=box)
@@ -118,12 +118,11 @@ def plot_fit(
 
 
 def _frame(
-    panel: Axes, strip: Axes, wave: np.ndarray, *, seen: tuple[np.ndarray, np.ndarray]
+    panel: Axes, strip: Axes, wave: np.ndarray, *, flux: np.ndarray, model: np.ndarray
 ) -> None:
     """Limits, ticks and words of one arm; a few wild pixels of the data do not set the height."""
-    data, fit = seen
-    if len(data):
-        ends = np.concatenate([np.quantile(data, [0.002, 0.998]), fit])
+    if len(flux):
+        ends = np.concatenate([np.quantile(flux, [0.002, 0.998]), model])
         room = 2 * MARGIN * max(np.ptp(ends), 0.05)
         panel.set_ylim(ends.min() - room, ends.max() + room)
     panel.set_xlim(wave[0], wave[-1])

@@ -17,8 +17,17 @@ from bayes_ddp.spectra.desi.read import DESI_WAVE
 from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA, gaussian_resolution
 from bayes_ddp.spectra.masks import doppler_factor
 
-__all__ = ["MAX_VRAD", "Coadd", "CoaddArm", "Fibres", "ModelSpectra", "Simulation", "expose",
-           "observe", "simulate_coadd"]  # fmt: skip
+__all__ = [
+    "MAX_VRAD",
+    "Coadd",
+    "CoaddArm",
+    "Fibres",
+    "ModelSpectra",
+    "Simulation",
+    "expose",
+    "observe",
+    "simulate_coadd",
+]
 
 LSF_RANGE = {"B": (1.58, 1.72), "R": (1.49, 1.56), "Z": (1.66, 1.98)}
 """Gaussian FWHM of real DESI fibres, Å, lowest and highest."""

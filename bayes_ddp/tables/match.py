@@ -25,9 +25,13 @@ _SAME = ("specid", "specobjid", "obsid")
 _NAMES = ("name", "miles_id")
 _FILE_NAMES = ("srcfile", "filename", "file")
 _SKY = (
-    ("target_ra", "target_dec"), ("ra", "dec"), ("raj2000", "dej2000"), ("ra_icrs", "de_icrs"),
-    ("_raj2000", "_dej2000"), ("plug_ra", "plug_dec"),
-)  # fmt: skip
+    ("target_ra", "target_dec"),
+    ("ra", "dec"),
+    ("raj2000", "dej2000"),
+    ("ra_icrs", "de_icrs"),
+    ("_raj2000", "_dej2000"),
+    ("plug_ra", "plug_dec"),
+)
 _FIRST_SOURCE = 2**32  # below every number of Gaia; fillers such as 0 or 999999 are smaller
 
 

@@ -24,9 +24,14 @@ SPACE = LabelSpace(("teff", "feh", "mg_fe"), (4500.0, -1.0, -0.4), (6500.0, 0.3,
 WAVE = np.arange(5100.0, 5220.0, 0.5)
 STEP = np.array([100.0, 0.1, 0.1])
 SETTINGS = {
-    "rank": 20, "features": 500, "bias": 10.0, "ridge": 1e-6, "gradient_error": 0.02,
-    "fwhm": 1.2, "scales": {"teff": 0.8, "feh": 0.6, "mg_fe": 0.3},
-}  # fmt: skip
+    "rank": 20,
+    "features": 500,
+    "bias": 10.0,
+    "ridge": 1e-6,
+    "gradient_error": 0.02,
+    "fwhm": 1.2,
+    "scales": {"teff": 0.8, "feh": 0.6, "mg_fe": 0.3},
+}
 
 
 def truth(labels):
@@ -48,10 +53,15 @@ def toy_set(number, points=4, seed=0):
     at = SPACE.middle + SPACE.span * rng.uniform(-0.4, 0.4, (points, 3))
     grid = at[:, None] + np.concatenate([np.zeros((1, 3)), np.diag(STEP)])
     return TrainingSet(
-        SPACE, WAVE, tuple(f"g_{i}" for i in range(number)), labels,
-        truth(labels).astype("f4"), tuple(f"ref_{i}" for i in range(points)), grid,
-        truth(grid).astype("f4"),
-    )  # fmt: skip
+        space=SPACE,
+        wave=WAVE,
+        names=tuple(f"g_{i}" for i in range(number)),
+        labels=labels,
+        flux=truth(labels).astype("f4"),
+        reference_names=tuple(f"ref_{i}" for i in range(points)),
+        reference_labels=grid,
+        reference_flux=truth(grid).astype("f4"),
+    )
 
 
 def test_basis_network_learns_spectra_and_gradients_it_has_not_seen():
@@ -202,14 +212,13 @@ def test_gradient_regularisation_brings_gradients_closer_to_physics(pixels):
     _, with_it, without, _, _, _, cut = pixels
     fresh = toy_set(1, points=30, seed=7)
     change = fresh.reference_flux[:, 1:, cut] - fresh.reference_flux[:, :1, cut]
-    wrong = [
-        np.mean(np.abs(
-            np.asarray(jax.vmap(n.flux_and_gradient)(jnp.asarray(fresh.reference_labels[:, 0])))
-            [:, 1:] * STEP[:, None] - change
-        ))
-        for n in (with_it, without)
-    ]  # fmt: skip
-    assert wrong[0] < 0.8 * wrong[1]
+    labels = jnp.asarray(fresh.reference_labels[:, 0])
+
+    def error(network):
+        rows = np.asarray(jax.vmap(network.flux_and_gradient)(labels))
+        return np.mean(np.abs(rows[:, 1:] * STEP[:, None] - change))
+
+    assert error(with_it) < 0.8 * error(without)
 
 
 def test_masked_pixel_does_not_move_the_pixel_network(pixels):
@@ -282,10 +291,16 @@ def test_shipped_models_are_small(models):
 
 def test_toml_writer_gives_back_what_it_was_given():
     table = {
-        "text": "tab\t, quote \" and Å", "yes": True, "whole": 3, "real": 2.0, "small": 1e-9,
-        "list": [1.5, 2.5], "nested": [["a"], ["b"]], "empty": {},
+        "text": 'tab\t, quote " and Å',
+        "yes": True,
+        "whole": 3,
+        "real": 2.0,
+        "small": 1e-9,
+        "list": [1.5, 2.5],
+        "nested": [["a"], ["b"]],
+        "empty": {},
         "inner": {"odd key": {"deep": [1, 2]}, "x": False},
-    }  # fmt: skip
+    }
     assert tomllib.loads(to_toml(table)) == table
     with pytest.raises(TypeError, match="NoneType"):
         to_toml({"nothing": None})

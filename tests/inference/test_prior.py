@@ -283,11 +283,9 @@ def test_density_of_unconstrained_values_carries_the_jacobian(chosen: LabelPrior
     # vmic is fixed and log g does not ask for Teff here, so Teff integrates out
     whole = np.trapezoid(np.exp(value - value.max()), x) * np.exp(float(value.max()))
     fixed = chosen.constrain(free)
-    rest = sum(
-        float(chosen.conditional(n, dict(zip(chosen.space.names, fixed, strict=True)))
-              .log_prob(fixed[chosen.space.index(n)]))
-        for n in chosen.free if n != "teff"
-    )  # fmt: skip
+    values = dict(zip(chosen.space.names, fixed, strict=True))
+    others = [n for n in chosen.free if n != "teff"]
+    rest = sum(float(chosen.conditional(n, values).log_prob(values[n])) for n in others)
     logg = chosen._bijection("logg")
     z = free[chosen.free.index("logg")]
     rest += float(logg.log_abs_det_jacobian(z, logg(z)))

@@ -68,9 +68,13 @@ def test_draws_are_kept_by_identifier(finished):
     gap = np.abs(median - np.asarray(finished.table["TEFF_P50"])) / error
     assert np.all(gap < 6 * 1.25 / np.sqrt(256))  # of the median of 256 draws
     assert set(draws.data_vars) == {
-        "draws", "log_weight", "log_prior", "log_likelihood", "nuisance_velocity",
+        "draws",
+        "log_weight",
+        "log_prior",
+        "log_likelihood",
+        "nuisance_velocity",
         *(f"nuisance_lsf_{arm}" for arm in "BRZ"),
-    }  # fmt: skip
+    }
 
 
 def test_one_compilation_serves_many_tasks(simulated, tmp_path, compilations):
@@ -281,8 +285,11 @@ def test_file_that_is_none_is_one_sentence_and_a_failure(tmp_path):
     words = "fit --survey desi --spectra none.fits --emulator desi-physics --output out".split()
     done = subprocess.run(
         [sys.executable, "-c", "from bayes_ddp.cli import main; main()", *words],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("bayes-ddp: ") and "none.fits" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

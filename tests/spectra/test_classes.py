@@ -6,17 +6,19 @@ import pytest
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.classes import class_warning
 
+CLASSES = {
+    WARN.WD: ["WD", "DA", "WDmagnetic", "CalciumWD"],
+    WARN.WD | WARN.CARBON: ["CarbonWD"],
+    WARN.CARBON: ["Carbon_lines"],
+    WARN.COOL: ["M5", "dM3", "gM0", "sdM1", "L1", "M"],
+    WARN.HOT: ["B6", "O"],
+    WARN(0): ["OB", "A1V", "F9", "G2", "K", "DoubleStar", "CV", "Non", ""],
+}
+
 
 @pytest.mark.parametrize(
-    ("subclass", "bit"),
-    [
-        ("WD", WARN.WD), ("DA", WARN.WD), ("WDmagnetic", WARN.WD), ("CalciumWD", WARN.WD),
-        ("CarbonWD", WARN.WD | WARN.CARBON), ("Carbon_lines", WARN.CARBON), ("M5", WARN.COOL),
-        ("dM3", WARN.COOL), ("gM0", WARN.COOL), ("sdM1", WARN.COOL), ("L1", WARN.COOL),
-        ("B6", WARN.HOT), ("O", WARN.HOT), ("M", WARN.COOL), ("OB", 0), ("A1V", 0), ("F9", 0),
-        ("G2", 0), ("K", 0), ("DoubleStar", 0), ("CV", 0), ("Non", 0), ("", 0),
-    ],
-)  # fmt: skip
+    ("subclass", "bit"), [(name, bit) for bit, names in CLASSES.items() for name in names]
+)
 def test_class_of_the_survey_sets_its_bit(subclass, bit):
     for column in ("SUBCLASS", "SUBTYPE"):
         warn = class_warning({"TARGETID": np.arange(2), column: np.array(["F5", subclass])})

@@ -154,9 +154,13 @@ def _later(source: Path, path: Path, names: str = "upper", gaia: str = "") -> Pa
         header, image = hdus[0].header.copy(), hdus[0].data
     wave = 10 ** (header["COEFF0"] + header["COEFF1"] * np.arange(image.shape[1]))
     columns = {
-        "FLUX": image[0], "IVAR": image[1], "WAVELENGTH": wave.astype("f4"),
-        "ANDMASK": image[3], "ORMASK": image[4], "NORMALIZATION": image[2],
-    }  # fmt: skip
+        "FLUX": image[0],
+        "IVAR": image[1],
+        "WAVELENGTH": wave.astype("f4"),
+        "ANDMASK": image[3],
+        "ORMASK": image[4],
+        "NORMALIZATION": image[2],
+    }
     for key in ("COEFF0", "COEFF1", "NAXIS1", "NAXIS2"):
         header.remove(key)
     for band in "UGRIZ":

@@ -33,9 +33,15 @@ from bayes_ddp.emulator.physics.pack import (
 from bayes_ddp.labels import LABELS
 
 __all__ = [
-    "FWHM", "WAVE", "PhysicsLibrary", "degrade", "is_held_out", "read_held_out", "read_pack",
+    "FWHM",
+    "WAVE",
+    "PhysicsLibrary",
+    "degrade",
+    "is_held_out",
+    "read_held_out",
+    "read_pack",
     "take_in",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
@@ -143,12 +149,18 @@ def read_pack(pack: Path) -> PhysicsLibrary:
         [np.zeros((len(point), 1, len(LABELS))), step[:, :, None] * np.eye(len(LABELS))], axis=1
     )
     return PhysicsLibrary(
-        WAVE, FWHM,
-        tuple(np.array(held.names)[random]), labels[random], norm[random], cont[random],
-        tuple(np.array(held.names)[point]), grid,
-        np.concatenate([norm[point, None], stepped], axis=1),
-        np.concatenate([cont[point, None], stepped_cont], axis=1), step,
-    )  # fmt: skip
+        wave=WAVE,
+        fwhm=FWHM,
+        names=tuple(np.array(held.names)[random]),
+        labels=labels[random],
+        norm=norm[random],
+        cont=cont[random],
+        reference_names=tuple(np.array(held.names)[point]),
+        reference_labels=grid,
+        reference_norm=np.concatenate([norm[point, None], stepped], axis=1),
+        reference_cont=np.concatenate([cont[point, None], stepped_cont], axis=1),
+        step=step,
+    )
 
 
 def read_held_out(folder: Path) -> PhysicsLibrary:
@@ -156,9 +168,18 @@ def read_held_out(folder: Path) -> PhysicsLibrary:
     names, arrays = read_tensors(folder)
     none = np.zeros((0, 1 + len(LABELS), 0), np.float32)
     return PhysicsLibrary(
-        WAVE, FWHM, names, arrays["labels"], arrays["norm"] * np.float32(NORM_UNIT),
-        arrays["cont"], (), none, none, none, np.zeros((0, len(LABELS))),
-    )  # fmt: skip
+        wave=WAVE,
+        fwhm=FWHM,
+        names=names,
+        labels=arrays["labels"],
+        norm=arrays["norm"] * np.float32(NORM_UNIT),
+        cont=arrays["cont"],
+        reference_names=(),
+        reference_labels=none,
+        reference_norm=none,
+        reference_cont=none,
+        step=np.zeros((0, len(LABELS))),
+    )
 
 
 def take_in(

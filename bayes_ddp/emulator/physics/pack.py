@@ -26,9 +26,16 @@ from bayes_ddp.files.toml import to_toml
 from bayes_ddp.labels import LABELS
 
 __all__ = [
-    "FWHM", "NODES", "NORM_UNIT", "WAVE", "Held", "is_held_out", "keep_lossless", "read_spectrum",
+    "FWHM",
+    "NODES",
+    "NORM_UNIT",
+    "WAVE",
+    "Held",
+    "is_held_out",
+    "keep_lossless",
+    "read_spectrum",
     "read_tensors",
-]  # fmt: skip
+]
 
 WAVE = 3580.0 + 0.4 * np.arange(15701)
 """[pixel], Å vacuum, rest frame."""
@@ -52,6 +59,13 @@ CITATION = (
 def is_held_out(name: str) -> bool:
     """Whether a random spectrum (``g_00012``) is kept from training; never a reference point."""
     return name.startswith("g_") and hashlib.sha256(name.encode()).digest()[0] % 10 == 0
+
+
+def _first_row(spectrum: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A spectrum as it is; of a reference point, with one row per step, its unstepped spectrum."""
+    if spectrum["labels"].ndim == 1:
+        return spectrum
+    return {key: spectrum[key][0] for key in ("labels", "norm", "cont")}
 
 
 @dataclass(frozen=True)
@@ -110,11 +124,7 @@ class Held:
     def take(self, spectra: Sequence[Mapping[str, Any]]) -> "Held":
         """The same with more spectra, as ``read_spectrum`` gives them."""
         points = [item for item in spectra if item["labels"].ndim == 2]
-        first = [
-            {key: item[key][0] for key in ("labels", "norm", "cont")}
-            if item["labels"].ndim == 2 else item
-            for item in spectra
-        ]  # fmt: skip
+        first = [_first_row(item) for item in spectra]
         rows = np.array([item["norm"] for item in first]) * np.float32(NORM_UNIT)
         mean = self.mean if len(self.names) else rows.mean(axis=0)
         norm, error = extend(self.norm, rows - mean, np.full(len(rows), NORM_TARGET))
@@ -163,7 +173,7 @@ class Held:
         ]
         write_atomic(pack / "index.csv", "\n".join([header, *lines]) + "\n")
         counts = {kind: kinds.count(kind) for kind in ("training", "held-out", "reference")}
-        _write_tensors(pack, self.names, arrays, card={
+        card = {
             "name": pack.name,
             "description": "LTE spectra of FGK stars computed for this project, low-rank coded",
             "spectra": counts,
@@ -174,7 +184,8 @@ class Held:
                 "difference_share_below": DIFFERENCE_SHARE,
                 "difference_rank": len(self.difference.scale),
             },
-        })  # fmt: skip
+        }
+        _write_tensors(pack, self.names, arrays, card=card)
 
 
 def _kind(name: str) -> str:
@@ -230,13 +241,14 @@ def keep_lossless(spectra: Sequence[Mapping[str, Any]], folder: Path) -> None:
     }
     joined = {k: np.concatenate([arrays[k], v]) if k in arrays else v for k, v in new.items()}
     names = (*names, *(item["name"] for item in wanted))
-    _write_tensors(folder, names, joined, card={
+    card = {
         "name": folder.name,
         "description": "Physical spectra without coding loss, on which nothing was trained",
         "number": len(names),
         "names": list(names),
         "norm_unit": NORM_UNIT,
-    })  # fmt: skip
+    }
+    _write_tensors(folder, names, joined, card=card)
 
 
 def read_spectrum(path: Path) -> dict[str, Any]:

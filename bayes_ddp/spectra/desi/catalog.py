@@ -24,8 +24,16 @@ __all__ = ["coadd_group", "read_redrock", "read_rvs"]
 Table = dict[str, np.ndarray]
 
 _RVS = (
-    "VRAD", "VRAD_ERR", "RR_SPECTYPE", "SUCCESS", "RVS_WARN", "SN_B", "SN_R", "SN_Z", "PRIMARY"
-)  # fmt: skip
+    "VRAD",
+    "VRAD_ERR",
+    "RR_SPECTYPE",
+    "SUCCESS",
+    "RVS_WARN",
+    "SN_B",
+    "SN_R",
+    "SN_Z",
+    "PRIMARY",
+)
 _REDROCK = ("TARGETID", "Z", "SPECTYPE", "SUBTYPE", "ZWARN")
 _MATCHED = ("SPTAB", "FIBERMAP", "SCORES", "GAIA")
 

@@ -23,10 +23,22 @@ def mwsall(targets: np.ndarray) -> dict[str, np.ndarray]:
     ours = np.tile([True, False], count)
     rv = np.zeros(
         2 * count,
-        [("VRAD", "f8"), ("VRAD_ERR", "f8"), ("RVS_WARN", "i8"), ("TARGETID", "i8"),
-         ("SN_B", "f4"), ("SN_R", "f4"), ("SN_Z", "f4"), ("SUCCESS", bool), ("HEALPIX", "i8"),
-         ("RR_SPECTYPE", "S6"), ("SURVEY", "S7"), ("PROGRAM", "S6"), ("PRIMARY", bool)],
-    )  # fmt: skip
+        [
+            ("VRAD", "f8"),
+            ("VRAD_ERR", "f8"),
+            ("RVS_WARN", "i8"),
+            ("TARGETID", "i8"),
+            ("SN_B", "f4"),
+            ("SN_R", "f4"),
+            ("SN_Z", "f4"),
+            ("SUCCESS", bool),
+            ("HEALPIX", "i8"),
+            ("RR_SPECTYPE", "S6"),
+            ("SURVEY", "S7"),
+            ("PROGRAM", "S6"),
+            ("PRIMARY", bool),
+        ],
+    )
     rv["TARGETID"], rv["HEALPIX"], rv["SURVEY"], rv["PROGRAM"] = target, HEALPIX, SURVEY, PROGRAM
     rv["PROGRAM"][~ours] = "dark"
     rv["VRAD"] = np.where(ours, np.arange(2 * count), 500.0)
@@ -34,10 +46,19 @@ def mwsall(targets: np.ndarray) -> dict[str, np.ndarray]:
     rv["SN_R"], rv["PRIMARY"] = np.where(ours, 40, 10), ~ours
     fibermap = np.zeros(
         2 * count,
-        [("TARGETID", "i8"), ("REF_EPOCH", "f4"), ("MWS_TARGET", "i8"), ("SV1_MWS_TARGET", "i8"),
-         ("FLUX_G", "f4"), ("PMRA", "f4"), ("PMDEC", "f4"), ("PARALLAX", "f4"),
-         ("REF_ID", "i8"), ("REF_CAT", "S2")],
-    )  # fmt: skip
+        [
+            ("TARGETID", "i8"),
+            ("REF_EPOCH", "f4"),
+            ("MWS_TARGET", "i8"),
+            ("SV1_MWS_TARGET", "i8"),
+            ("FLUX_G", "f4"),
+            ("PMRA", "f4"),
+            ("PMDEC", "f4"),
+            ("PARALLAX", "f4"),
+            ("REF_ID", "i8"),
+            ("REF_CAT", "S2"),
+        ],
+    )
     fibermap["TARGETID"], fibermap["REF_EPOCH"], fibermap["SV1_MWS_TARGET"] = target, 2015.5, 2**61
     gaia = np.zeros(2 * count, [("SOURCE_ID", "i8"), ("PARALLAX", "f8"), ("PARALLAX_ERROR", "f4")])
     gaia["SOURCE_ID"], gaia["PARALLAX"] = SOURCE + np.arange(2 * count), 1.5
@@ -157,9 +178,11 @@ def test_gaia_identifier_comes_from_the_targeting_catalogue_where_it_is_gaia(
         kind = np.array(["G2", "T2", "", "G2", "", "G3", "GE", "L3"])
         motion = np.array([1.0, 2.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0])
         new = [
-            fits.Column("REF_ID", "K", array=number), fits.Column("REF_CAT", "2A", array=kind),
-            fits.Column("PMRA", "E", array=motion), fits.Column("PMDEC", "E", array=0 * motion),
-        ]  # fmt: skip
+            fits.Column("REF_ID", "K", array=number),
+            fits.Column("REF_CAT", "2A", array=kind),
+            fits.Column("PMRA", "E", array=motion),
+            fits.Column("PMDEC", "E", array=0 * motion),
+        ]
         old = hdus["FIBERMAP"]
         hdus["FIBERMAP"] = fits.BinTableHDU.from_columns(
             old.columns + fits.ColDefs(new), name="FIBERMAP"

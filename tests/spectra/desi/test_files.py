@@ -69,8 +69,9 @@ def test_exposures_have_a_row_and_a_name_each(
     raw = read_desi([edited(split_into_exposures)], coadd_files[1])
     target = whole.columns["TARGETID"][0]
     assert raw.identifiers()[:2] == [
-        f"{target}|sim|bright|27247|exp68657|2000", f"{target}|sim|bright|27247|exp68700|2000"
-    ]  # fmt: skip
+        f"{target}|sim|bright|27247|exp68657|2000",
+        f"{target}|sim|bright|27247|exp68700|2000",
+    ]
     assert len(set(raw.identifiers())) == 8
     assert raw.columns["TILEID"].tolist() == 4 * [80613, 80614]
     assert raw.columns["NIGHT"][1] == 20210102

@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from bayes_ddp.spectra.desi.join import GROUP, join
 
 key = st.tuples(
-    st.sampled_from([-3, 7]), st.sampled_from(["", "sv1"]), st.sampled_from(["", "dark"]),
-    st.sampled_from([-1, 5]), st.sampled_from([-1, 80613]),
-)  # fmt: skip
+    st.sampled_from([-3, 7]),
+    st.sampled_from(["", "sv1"]),
+    st.sampled_from(["", "dark"]),
+    st.sampled_from([-1, 5]),
+    st.sampled_from([-1, 80613]),
+)
 
 
 def table_of(keys, columns=GROUP):
