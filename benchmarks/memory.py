@@ -1,8 +1,9 @@
 """Peak memory of a run against its number of stars: it must not grow with the number of files.
 
 Two runs in processes of their own fit files of 125 simulated stars with the sampler ``map``; the
-second run has four times as many files. What grows is the catalogue itself. The last line is one
-JSON object. The default ends within eight minutes; ``--full`` takes four times as many stars.
+second run has four times as many files. Both work on groups of equally many stars. What grows is
+the catalogue itself. The last line is one JSON object. The default ends within eight minutes;
+``--full`` takes four times as many stars, and groups of the size of a usual run.
 
     python benchmarks/memory.py [--full]
 """
@@ -27,7 +28,7 @@ jax.config.update("jax_enable_x64", True)
 from bayes_ddp import config
 from bayes_ddp.pipeline.run import run
 began = time.perf_counter()
-outcome = run(config.parse(json.loads(sys.argv[1]), source="benchmark"))
+outcome = run(config.parse(json.loads(sys.argv[1]), source="benchmark"), rows=int(sys.argv[2]))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 size = outcome.path.stat().st_size
 print(json.dumps({"stars": len(outcome.table), "peak_mb": peak / 1024,
@@ -58,8 +59,8 @@ def write_files(folder: Path, files: int) -> list[str]:
     return names
 
 
-def measure(folder: Path, files: list[str]) -> dict[str, float]:
-    """Figures of one run in a process of its own."""
+def measure(folder: Path, files: list[str], *, rows: int) -> dict[str, float]:
+    """Figures of one run in a process of its own, with groups of ``rows`` stars at most."""
     table = {
         "schema": 1,
         "input": {"survey": "desi", "spectra": files, "catalog": str(folder / "rvs.fits")},
@@ -68,7 +69,10 @@ def measure(folder: Path, files: list[str]) -> dict[str, float]:
         "output": {"directory": str(folder / f"out-{len(files)}"), "pictures": False},
     }
     done = subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps(table)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", RUN, json.dumps(table), str(rows)],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -76,19 +80,20 @@ def measure(folder: Path, files: list[str]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--full", action="store_true", help="1,000 and 4,000 stars")
-    small = 8 if parser.parse_args().full else 2
+    full = parser.parse_args().full
+    small, rows = (8, 4 * PER_FILE) if full else (2, 2 * PER_FILE)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = write_files(folder, 4 * small)
         print(
-            f"{PER_FILE} stars per file, 7958 pixels per star, sampler map, "
+            f"{PER_FILE} stars per file, {rows} per group, 7958 pixels per star, sampler map, "
             f"{os.cpu_count()} cores, {time.perf_counter() - began:.0f} s to write the files",
             flush=True,
         )
         results = []
         for count in (small, 4 * small):
-            found = measure(folder, files[:count])
+            found = measure(folder, files[:count], rows=rows)
             results.append(found)
             print(
                 f"{found['stars']} stars: peak {found['peak_mb']:.0f} MB, catalogue "
