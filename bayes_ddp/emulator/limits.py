@@ -53,7 +53,7 @@ def model_limits(space: LabelSpace, card: Mapping[str, Any]) -> ModelLimits:
     return ModelLimits(space, error)
 
 
-def star_groups(labels: np.ndarray, space: Any) -> dict[str, np.ndarray]:
+def star_groups(labels: np.ndarray, space: LabelSpace) -> dict[str, np.ndarray]:
     """Name -> [star] bool of the kinds of stars that a card tells apart.
 
     labels : [star label], in the order of ``space``.

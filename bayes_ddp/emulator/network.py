@@ -64,7 +64,8 @@ class Card:
     @property
     def density(self) -> Mapping[str, Any]:
         """The table [density]: of the labels that the model was trained on."""
-        return self.table["density"]
+        density: Mapping[str, Any] = self.table["density"]
+        return density
 
 
 def _reach(wave: np.ndarray) -> tuple[float, float]:
@@ -131,7 +132,7 @@ class BasisNetwork(eqx.Module):
         return _reach(np.asarray(self.wave))
 
     @property
-    def space(self) -> LabelSpace:  # type: ignore[override]
+    def space(self) -> LabelSpace:
         """The label space, in whose order labels are given."""
         return self.features.space
 
@@ -212,6 +213,7 @@ class PixelNetwork(eqx.Module):
 def predict(network: BasisNetwork | PixelNetwork, labels: np.ndarray) -> np.ndarray:
     """[... pixel] float64 at labels [... label], in NumPy; a ``PixelNetwork`` runs in JAX."""
     rows = np.asarray(labels, float).reshape(-1, np.shape(labels)[-1])
+    flux: np.ndarray
     if isinstance(network, BasisNetwork):
         found = evaluate(network.features, rows) @ np.asarray(network.weight)
         flux = found @ np.asarray(network.basis, float) + np.asarray(network.mean)

@@ -120,4 +120,5 @@ def train_pixels(
         return jax.lax.scan(step, carry, rows)
 
     run = jax.jit(lambda carry: jax.lax.scan(epoch, carry, jax.random.split(key, epochs))[0])
-    return eqx.combine(run((weights, adam.init(weights)))[0], rest)
+    trained: PixelNetwork = eqx.combine(run((weights, adam.init(weights)))[0], rest)
+    return trained

@@ -62,4 +62,5 @@ def ridge_solve(
     else:
         inner = white.T @ white + ridge * np.eye(white.shape[1])
         found = cho_solve(cho_factor(inner), white.T @ target)
-    return solve_triangular(root.T, found, lower=False)
+    weight: np.ndarray = solve_triangular(root.T, found, lower=False)
+    return weight

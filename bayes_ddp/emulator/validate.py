@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 from bayes_ddp.emulator.label_error import SNR, label_shifts
 from bayes_ddp.emulator.limits import METALLICITIES, METALLICITY_NAMES, star_groups
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork, predict
+from bayes_ddp.labels import LabelSpace
 
 if TYPE_CHECKING:
     from bayes_ddp.emulator.training_set import TrainingSet
@@ -79,7 +80,7 @@ def validate(
 
 
 def _flux_figures(
-    wave: np.ndarray, residual: np.ndarray, labels: np.ndarray, *, space: Any
+    wave: np.ndarray, residual: np.ndarray, labels: np.ndarray, *, space: LabelSpace
 ) -> dict[str, Any]:
     def both(rows: np.ndarray) -> list[float]:
         star = np.sqrt(np.mean(rows.astype(float) ** 2, axis=1))
@@ -94,7 +95,7 @@ def _flux_figures(
     return figures | {name: both(residual[rows]) for name, rows in groups.items() if rows.any()}
 
 
-def _label_figures(labels: np.ndarray, shift: np.ndarray, space: Any) -> dict[str, Any]:
+def _label_figures(labels: np.ndarray, shift: np.ndarray, space: LabelSpace) -> dict[str, Any]:
     """Per label, the size that 68.3 % of the shifts do not exceed, by kind of star."""
     figures: dict[str, Any] = {
         "stars": len(shift),
@@ -117,7 +118,9 @@ def _gradient_figures(
     def rms(rows: np.ndarray) -> np.ndarray:
         return np.sqrt(np.mean(rows.astype(float) ** 2, axis=-1))
 
-    def relative(pixels: np.ndarray | slice, points: np.ndarray | slice = slice(None)) -> list:
+    def relative(
+        pixels: np.ndarray | slice, points: np.ndarray | slice = slice(None)
+    ) -> list[float]:
         wrong, size = rms((found - change)[points][..., pixels]), rms(change[points][..., pixels])
         used = size > _WEAK
         ratio = np.where(used, wrong / np.where(used, size, 1.0), np.nan)

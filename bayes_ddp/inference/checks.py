@@ -54,10 +54,11 @@ def check(posterior: Posterior, problem: Problem, vrad_err: np.ndarray) -> np.nd
     vrad_err : [star], error of the catalogue's velocity, km/s.
     """
     space = problem.prior.space
-    warn = sampler_warning(posterior) | chi2_warning(posterior)
+    warn: np.ndarray = sampler_warning(posterior) | chi2_warning(posterior)
     warn |= velocity_warning(posterior, vrad_err) | edge_warning(posterior, space)
     trained = trained_density(LabelPrior(space, problem.prior.density))
-    return warn | odd_warning(posterior, trained, lsf_sd=problem.parameters.lsf_sd)
+    warn |= odd_warning(posterior, trained, lsf_sd=problem.parameters.lsf_sd)
+    return warn
 
 
 def fit_warning(pixels: np.ndarray, *, converged: np.ndarray, positive: np.ndarray) -> np.ndarray:
@@ -66,9 +67,9 @@ def fit_warning(pixels: np.ndarray, *, converged: np.ndarray, positive: np.ndarr
     pixels : [star] number. converged, positive : [star] bool, of the optimiser and the curvature.
     """
     fitted = pixels > 0
-    return _bit(fitted & ~converged, WARN.NOT_CONVERGED) | _bit(
-        fitted & ~positive, WARN.BAD_HESSIAN
-    )
+    warn = _bit(fitted & ~converged, WARN.NOT_CONVERGED)
+    warn |= _bit(fitted & ~positive, WARN.BAD_HESSIAN)
+    return warn
 
 
 def sampler_warning(posterior: Posterior) -> np.ndarray:
@@ -86,7 +87,8 @@ def sampler_warning(posterior: Posterior) -> np.ndarray:
 def _share(posterior: Posterior, outside: np.ndarray) -> np.ndarray:
     """[star], weighted share of draws in ``outside`` [draw star]; 0 where there are none."""
     weight = np.exp(posterior.log_weight - posterior.log_weight.max(axis=0))
-    return (weight * outside).sum(axis=0) / weight.sum(axis=0)
+    share: np.ndarray = (weight * outside).sum(axis=0) / weight.sum(axis=0)
+    return share
 
 
 def _bit(where: np.ndarray, bit: WARN) -> np.ndarray:
@@ -165,7 +167,8 @@ def odd_warning(posterior: Posterior, trained: Trained, *, lsf_sd: float) -> np.
     means = np.where(fitted[:, None], posterior.mean, trained.density.space.middle)
     depth = np.asarray(_log_density(trained.density, jnp.asarray(means)))
     warn |= _bit(fitted & (depth < trained.depth), WARN.EXTRAPOLATION)
-    return warn | _bit(several_peaks(posterior.draws, posterior.weight), WARN.MULTIMODAL)
+    warn |= _bit(several_peaks(posterior.draws, posterior.weight), WARN.MULTIMODAL)
+    return warn
 
 
 def several_peaks(draws: np.ndarray, weight: np.ndarray) -> np.ndarray:

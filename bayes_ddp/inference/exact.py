@@ -56,7 +56,8 @@ class Exact:
 
 def one_fit(fit: Fit, star: int) -> Fit:
     """The best fit of one star of a batch."""
-    return jax.tree.map(lambda x: x[star], fit)
+    one: Fit = jax.tree.map(lambda x: x[star], fit)
+    return one
 
 
 def sample_star(

@@ -174,7 +174,8 @@ def pad(spectrum: Spectrum, size: int) -> Spectrum:
     padded = spectrum.take(rows)
     ivar = np.array(padded.ivar)
     ivar[len(spectrum) :] = 0.0
-    return eqx.tree_at(lambda s: s.ivar, padded, ivar)
+    masked: Spectrum = eqx.tree_at(lambda s: s.ivar, padded, ivar)
+    return masked
 
 
 @dataclass(frozen=True, eq=False)

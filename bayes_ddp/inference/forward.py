@@ -10,7 +10,7 @@ reference: the change of the flux ratio ``n / c`` is ``(dn - m dc) / (c + dc)``,
 cancellation.
 """
 
-from typing import Any
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -26,11 +26,31 @@ from bayes_ddp.spectra.masks import LIGHT_SPEED
 from bayes_ddp.spectra.prepare import Smoother
 from bayes_ddp.spectra.spectrum import Spectrum
 
-__all__ = ["Geometry", "StarData", "doppler", "geometry", "render", "star_data", "taps_needed"]
+__all__ = [
+    "Geometry",
+    "Pixels",
+    "StarData",
+    "doppler",
+    "geometry",
+    "render",
+    "star_data",
+    "taps_needed",
+]
 
 _NARROWEST = 0.35
 _REACH = 1e-3
 """Least weight, of the arm's most, with which a pseudo-continuum is formed in a gap."""
+
+
+class Pixels(NamedTuple):
+    """The pixels that all spectra of a problem share; a ``Spectrum`` has the same fields.
+
+    wave : [pixel] Å vacuum, barycentric. arms : (name, first pixel, past the last pixel).
+    """
+
+    wave: np.ndarray
+    arms: tuple[tuple[str, int, int], ...]
+    survey: str
 
 
 class Geometry(eqx.Module):
@@ -95,11 +115,10 @@ def taps_needed(fwhm: np.ndarray, emulator: BasisNetwork | PixelNetwork) -> int:
     return 2 * int(np.ceil(4.5 * sigma / step)) + 1
 
 
-def geometry(pixels: Any, emulator: BasisNetwork | PixelNetwork, *, taps: int) -> Geometry:
-    """The fixed geometry of a run; raises ValueError where the model covers none of the data.
-
-    pixels : a Spectrum or ``problem.Pixels``.
-    """
+def geometry(
+    pixels: Pixels | Spectrum, emulator: BasisNetwork | PixelNetwork, *, taps: int
+) -> Geometry:
+    """The fixed geometry of a run; raises ValueError where the model covers none of the data."""
     wave, grid = np.asarray(pixels.wave), np.asarray(emulator.wave)
     if wave[-1] < grid[0] or wave[0] > grid[-1]:
         raise ValueError(
@@ -254,4 +273,5 @@ def star_data(shape: Geometry, spectrum: Spectrum, error: Array) -> StarData:
         spectrum.vrad_err,
     )
     # one by one, so that a star's pixels are rounded the same in batches of every size
-    return jax.lax.map(one, tuple(map(jnp.asarray, parts)))
+    stars: StarData = jax.lax.map(one, tuple(map(jnp.asarray, parts)))
+    return stars

@@ -61,6 +61,10 @@ class Drawn(NamedTuple):
     chains: bool
 
 
+_Round = tuple[Array, Array, Array, Array]
+"""z and ln density of the draws so far, centres and roots of the proposals, by round."""
+
+
 class _Weighted(NamedTuple):
     """z [draw parameter] in coordinates in which the start is a unit normal; [draw] the rest.
 
@@ -128,7 +132,7 @@ def _weigh(log_density: LogDensity, start: Gaussian, key: Array) -> _Weighted:
     """Adaptive importance sampling from ``start``."""
     size = len(start.mean)
 
-    def one_round(carry: tuple, i: Array) -> tuple[tuple, tuple]:
+    def one_round(carry: _Round, i: Array) -> tuple[_Round, tuple[Array, Array, Array]]:
         z, target, centres, roots = carry
         noise = jax.random.normal(jax.random.fold_in(key, i), (_PER_ROUND, size))
         drawn = centres[i] + noise @ roots[i].T

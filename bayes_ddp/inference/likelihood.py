@@ -35,7 +35,8 @@ class Noise(eqx.Module):
         loaded = self.factors * self.precision
         inner = jnp.eye(len(self.factors)) + (loaded @ self.factors.T).astype(jnp.float64)
         shares = jnp.linalg.solve(inner, (weighted @ self.factors.T).astype(jnp.float64).T).T
-        return weighted - shares.astype(weighted.dtype) @ loaded
+        whitened: Array = weighted - shares.astype(weighted.dtype) @ loaded
+        return whitened
 
 
 def chi2(noise: Noise, residual: Float[Array, " pixel"]) -> Float[Array, ""]:
@@ -75,4 +76,5 @@ def whitening_root(
     Parameters are scaled to unit variance first: kelvin and dex differ by 1e4.
     """
     unit = jnp.sqrt(jnp.diagonal(covariance))
-    return unit[:, None] * jnp.linalg.cholesky(covariance / jnp.outer(unit, unit))
+    root: Array = jnp.linalg.cholesky(covariance / jnp.outer(unit, unit))
+    return unit[:, None] * root

@@ -48,7 +48,8 @@ class StarModel(eqx.Module):
         """Normalised model flux minus that of the reference; labels [label]."""
         velocity, lsf = jax.tree.map(jnp.subtract, nuisances, self.reference)
         moved = velocity * self.by_velocity + lsf @ self.by_width
-        return self.head(self.emulator, labels) + moved.astype(jnp.float32)
+        change: Array = self.head(self.emulator, labels) + moved.astype(jnp.float32)
+        return change
 
     def log_likelihood(self, labels: Array, nuisances: Nuisances) -> Float[Array, ""]:
         """Ln L relative to that of the reference, summed in float64."""
@@ -63,10 +64,12 @@ class BasisHead(eqx.Module):
     level: Float[Array, "rank pixel"]
     reference_level: Float[Array, " pixel"]
 
-    def __call__(self, emulator: Any, labels: Array) -> Array:
+    def __call__(self, emulator: BasisNetwork | PixelNetwork, labels: Array) -> Array:
         """Change of the normalised flux, [pixel]."""
+        assert isinstance(emulator, BasisNetwork)
         step = (emulator.coefficients(labels) - self.start).astype(jnp.float32)
-        return (step @ self.flux) / (self.reference_level + step @ self.level)
+        change: Array = (step @ self.flux) / (self.reference_level + step @ self.level)
+        return change
 
 
 class PixelHead(eqx.Module):

@@ -8,8 +8,6 @@ about the fit as a whole. Residuals of a wrong model are correlated from pixel t
 likelihood ignores, so that label errors are lower limits.
 """
 
-from typing import Any
-
 import jax
 import numpy as np
 
@@ -17,6 +15,7 @@ from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.optimise import fit_stars
 from bayes_ddp.inference.problem import Problem, load_stars, model_flux, prepare_for
 from bayes_ddp.spectra.raw import RawSpectra
+from bayes_ddp.spectra.spectrum import Spectrum
 from bayes_ddp.spectra.table import GUESSED_SNR
 
 __all__ = ["noise_level", "with_errors"]
@@ -76,7 +75,7 @@ def _places(wave: np.ndarray) -> np.ndarray:
     return np.linspace(low, high, max(int((high - low) / STEP), 1) + 1)
 
 
-def _residual(problem: Problem, spectrum: Any) -> np.ndarray:
+def _residual(problem: Problem, spectrum: Spectrum) -> np.ndarray:
     """[star pixel] data minus best fit, normalised flux; NaN where no pixel was fitted."""
     stars = load_stars(problem, spectrum)
     fit = fit_stars(problem, stars)

@@ -103,7 +103,8 @@ def _convex(curvature: Array) -> Array:
     """
     unit = jnp.sqrt(jnp.abs(jnp.diagonal(curvature)) + 1e-12)
     value, vector = jnp.linalg.eigh(curvature / jnp.outer(unit, unit))
-    return (vector * jnp.maximum(value, 0.0)) @ vector.T * jnp.outer(unit, unit)
+    convex: Array = (vector * jnp.maximum(value, 0.0)) @ vector.T
+    return convex * jnp.outer(unit, unit)
 
 
 def _ended(state: _State) -> Array:
@@ -114,7 +115,8 @@ def _solve(curvature: Array, gradient: Array, damping: Array) -> Array:
     """The damped step downhill, [star parameter]; damping [star] of the curvature's diagonal."""
     diagonal = jnp.abs(jnp.diagonal(curvature, axis1=1, axis2=2))
     damped = curvature + jax.vmap(jnp.diag)(diagonal * damping[:, None] + 1e-12)
-    return -jnp.linalg.solve(damped, gradient[..., None])[..., 0]
+    step: Array = jnp.linalg.solve(damped, gradient[..., None])[..., 0]
+    return -step
 
 
 def _left(curvature: Array, gradient: Array) -> Array:
@@ -205,9 +207,11 @@ def _descend(problem: Problem, stars: StarData, q: Array, *, done: Array) -> _St
         chosen = jnp.resize(jnp.argsort(_ended(state), stable=True), (together,))
         some, theirs = jax.tree.map(lambda x: x[chosen], (stars, state))
         after = _advance(problem, some, theirs)
-        return jax.tree.map(lambda x, new: x.at[chosen].set(new), state, after)
+        merged: _State = jax.tree.map(lambda x, new: x.at[chosen].set(new), state, after)
+        return merged
 
-    return jax.lax.while_loop(lambda s: ~jnp.all(_ended(s)), turn, state)
+    final: _State = jax.lax.while_loop(lambda s: ~jnp.all(_ended(s)), turn, state)
+    return final
 
 
 @jax.jit
@@ -219,7 +223,8 @@ def _better(first: _State, second: _State) -> _State:
         return jnp.where(won.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
 
     steps = first.step + jnp.maximum(second.step, 0)
-    return jax.tree.map(pick, second, first)._replace(step=steps)
+    better: _State = jax.tree.map(pick, second, first)
+    return better._replace(step=steps)
 
 
 @eqx.filter_jit

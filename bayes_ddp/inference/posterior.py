@@ -110,8 +110,9 @@ class Posterior:
     def weight(self) -> np.ndarray:
         """[draw star], weights that sum to 1 for each star; NaN for stars without draws."""
         with np.errstate(invalid="ignore"):
-            weight = np.exp(self.log_weight - np.max(self.log_weight, axis=0))
-        return weight / weight.sum(axis=0)
+            weight: np.ndarray = np.exp(self.log_weight - np.max(self.log_weight, axis=0))
+        weight /= weight.sum(axis=0)
+        return weight
 
     @property
     def fitted(self) -> np.ndarray:
@@ -180,7 +181,8 @@ class Posterior:
         by_chain = (one.chains, -1)
         group = {n: one.draws[:, 0, i].reshape(by_chain) for i, n in enumerate(one.names)}
         group |= {n: v[:, 0].reshape(by_chain) for n, v in one.nuisances.items()}
-        return az.from_dict({"posterior": group})
+        tree: xr.DataTree = az.from_dict({"posterior": group})
+        return tree
 
     def to_table(self) -> "Table":
         """One row per star: identifier, mean and error of every label, warnings.

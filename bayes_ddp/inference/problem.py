@@ -1,6 +1,6 @@
 """What a run fits: emulator, prior, nuisances and geometry, put together once."""
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
 from bayes_ddp.inference.forward import (
     Geometry,
+    Pixels,
     StarData,
     geometry,
     render,
@@ -79,17 +80,6 @@ def require_float64() -> None:
         )
 
 
-class Pixels(NamedTuple):
-    """The pixels that all spectra of a problem share; a ``Spectrum`` has the same fields.
-
-    wave : [pixel] Å vacuum, barycentric. arms : (name, first pixel, past the last pixel).
-    """
-
-    wave: np.ndarray
-    arms: tuple[tuple[str, int, int], ...]
-    survey: str
-
-
 def make_problem(
     pixels: Pixels | Spectrum,
     emulator: BasisNetwork | PixelNetwork,
@@ -119,7 +109,9 @@ def make_problem(
     require_float64()
     nuisance = nuisance or Nuisance()
     if fwhm is None:
-        widths = np.asarray(pixels.fwhm)  # type: ignore[union-attr]
+        if isinstance(pixels, Pixels):
+            raise ValueError("Pixels have no LSF: state its typical and largest width as fwhm.")
+        widths = np.asarray(pixels.fwhm)
         fwhm = float(np.median(widths)), float(widths.max())
     shape = geometry(pixels, emulator, taps=taps_needed(np.array(fwhm), emulator))
     error = np.asarray(emulator.error, np.float32)

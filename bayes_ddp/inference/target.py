@@ -78,12 +78,13 @@ class ModelTarget(eqx.Module):
     def __call__(self, q: Float[Array, " parameter"]) -> Float[Array, ""]:
         """Ln density at a parameter vector."""
         with block():  # the sites of the model are arguments here, not sites of a caller
-            return -potential_energy(
+            energy: Array = potential_energy(
                 spectrum_model,
                 (self.star, self.prior, self.parameters),
                 {},
                 self.parameters.sites(q),
             )
+        return -energy
 
 
 class Described(eqx.Module):
@@ -117,4 +118,5 @@ def describe(target: Target, q: Array, log_density: Array) -> Described:
 @eqx.filter_jit
 def log_densities(target: Target, q: Array) -> Float[Array, " draw"]:
     """[draw], the density at draws [draw parameter]; a few at a time, since pixels take memory."""
-    return jax.lax.map(target, q, batch_size=64)
+    values: Array = jax.lax.map(target, q, batch_size=64)
+    return values

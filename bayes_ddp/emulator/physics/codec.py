@@ -33,11 +33,13 @@ class Code:
     @property
     def basis(self) -> np.ndarray:
         """[rank, pixel] float32."""
-        return self.directions.astype(np.float32) * self.scale[:, None]
+        basis: np.ndarray = self.directions.astype(np.float32) * self.scale[:, None]
+        return basis
 
     def decode(self) -> np.ndarray:
         """[row, pixel] float32."""
-        return self.coefficients.astype(np.float32) @ self.basis
+        rows: np.ndarray = self.coefficients.astype(np.float32) @ self.basis
+        return rows
 
 
 def empty_code(pixels: int) -> Code:
@@ -113,4 +115,5 @@ def encode_log(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def decode_log(code: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """[..., node] float32: what ``encode_log`` was given, to a relative error below 1e-4."""
     span = np.maximum(ends[..., 1:] - ends[..., :1], 1e-6).astype(float)
-    return np.exp(ends[..., :1] + code * (span / 65535)).astype(np.float32)
+    values: np.ndarray = np.exp(ends[..., :1] + code * (span / 65535))
+    return values.astype(np.float32)

@@ -106,7 +106,9 @@ class Held:
 
     def differences(self) -> np.ndarray:
         """[15 point, pixel] float32, stepped norm less the point's own."""
-        return self.shared.astype(np.float32) @ self.norm.basis + self.difference.decode()
+        rows: np.ndarray = self.shared.astype(np.float32) @ self.norm.basis
+        rows += self.difference.decode()
+        return rows
 
     @classmethod
     def read(cls, pack: Path) -> "Held":

@@ -55,7 +55,7 @@ class GaussianDensity:
         """Covariance of some alpha elements at one [Fe/H]: a common part and their own."""
         share = np.array([self.table["alpha_share"][n] for n in names])
         own = np.array([self.table["half_width"][n] for n in names])
-        common = self.table["alpha_half_width"]
+        common = float(self.table["alpha_half_width"])
         return (common**2 * np.outer(share, share) + np.diag(own**2)) / 3
 
     def _regress(self) -> dict[str, tuple[tuple[str, ...], np.ndarray, float]]:
