@@ -2,10 +2,11 @@
 
 Headers are walked and sizes bounded before the library sees the file; checksums are verified where
 they are; what gzip packed is unpacked. Arrays come out in native byte order and text as ``str``.
+Tables are read from their bytes (``rows``), headers and images by the library.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,13 @@ from typing import Any
 import fitsio
 import numpy as np
 
+from bayes_ddp.files.checksums import verify_checksums
 from bayes_ddp.files.compressed import unpacked
 from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.files.fields import Field
 from bayes_ddp.files.paths import check_file
-from bayes_ddp.files.structure import MAX_BYTES, Hdu, scan, verify_checksums
+from bayes_ddp.files.rows import Rows, memory_of, read_rows, text_of
+from bayes_ddp.files.structure import MAX_BYTES, Hdu, scan
 
 __all__ = [
     "FitsFile",
@@ -31,7 +35,7 @@ __all__ = [
 def native(array: np.ndarray) -> np.ndarray:
     """The same values in the byte order of this machine, text as ``str`` without padding."""
     if array.dtype.kind == "S":
-        return np.char.rstrip(np.char.decode(array, "ascii", "replace"))
+        return text_of(array)
     if array.dtype.kind == "U":
         array = np.char.rstrip(array)
     return np.asarray(array, array.dtype.newbyteorder("="))
@@ -43,6 +47,7 @@ class FitsFile:
 
     path: Path
     names: tuple[str, ...]
+    _plain: Path
     _handle: Any
     _hdus: tuple[Hdu, ...]
 
@@ -59,53 +64,68 @@ class FitsFile:
             raise self._unreadable(hdu, error) from None
 
     def image(self, hdu: str | int) -> np.ndarray:
-        """The image of one HDU, native byte order; BadFileError if there is none."""
+        """The image of one HDU, native byte order; BadFileError if there is none.
+
+        Pixels of an integer image that have the value BLANK are NaN, and the image is float64.
+        """
         data = self._read(hdu)
         if data is None or data.dtype.names is not None:
             raise BadFileError(f"{self.path}, HDU {hdu} holds no image. Is this the right file?")
-        return native(data)
+        data = native(data)
+        blank = blank_of(self._hdus[self._index(hdu)].cards)
+        if blank is None:
+            return data
+        unknown = data == (int(blank) if data.dtype.kind in "iu" else data.dtype.type(blank))
+        return np.where(unknown, np.nan, data.astype(float)) if unknown.any() else data
 
     def table(self, hdu: str | int, columns: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
         """Column name -> values of one table, native byte order.
 
         With ``columns`` only those, as far as they exist; else all but variable-length ones.
+        Unknown values (TNULL, undefined logicals) are NaN, or masked where NaN is not possible.
+        Raises BadFileError for what is no table, and for columns that cannot be read.
         """
-        found = self._get(hdu)
-        if found.get_exttype() not in ("BINARY_TBL", "ASCII_TBL"):
-            raise BadFileError(f"{self.path}, HDU {hdu} holds no table. Is this the right file?")
-        wanted = [name for name in found.get_colnames() if not columns or name in columns]
-        if not found.get_nrows() or not wanted:
-            return {name: np.zeros(0) for name in wanted}
-        self._bound(hdu, wanted)
-        data = self._read(hdu, columns=wanted)
-        lost = [name for name in wanted if name not in data.dtype.names]
-        if lost:
-            raise self._unreadable(hdu, ValueError(f"columns {lost} have no proper name"))
-        plain = [name for name in wanted if data.dtype[name].kind != "O"]
-        return {name: native(data[name]) for name in plain}
+        found = self._hdus[self._index(hdu)]
+        where = f"{self.path}, HDU {hdu}"
+        if not found.kind:
+            raise BadFileError(f"{where} holds no table. Is this the right file?")
+        if found.cards.get("ZTABLE") == "T":
+            raise BadFileError(f"{where} is a compressed table. Unpack it first (funpack).")
+        wanted = [
+            field
+            for field in found.columns()
+            if (field.name in columns if columns else field.code not in "PQ")
+        ]
+        names = [field.name for field in wanted]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise BadFileError(f"{where} has several columns {twice}. Rename all but one of each.")
+        self._bound(where, wanted, found.rows)
+        rows = Rows(found.start + found.header_bytes, int(found.cards["NAXIS1"]), found.rows)
+        return read_rows(self._plain, rows, wanted, where=where)
 
     def columns(self, hdu: str | int) -> tuple[list[str], int]:
         """(names of the columns, number of rows) of a table; no names for an image."""
-        found = self._get(hdu)
-        if found.get_exttype() not in ("BINARY_TBL", "ASCII_TBL"):
-            return [], 0
-        return list(found.get_colnames()), int(found.get_nrows())
+        found = self._hdus[self._index(hdu)]
+        names = [field.name for field in found.columns()]
+        return names, found.rows if names else 0
 
-    def _get(self, hdu: str | int) -> Any:
+    def _index(self, hdu: str | int) -> int:
         if hdu not in self.names if isinstance(hdu, str) else not 0 <= hdu < len(self.names):
             raise BadFileError(
                 f"{self.path} has no HDU {hdu!r}; it has {[n for n in self.names if n]}. Is this "
                 "the right kind of file?"
             )
-        return self._handle[hdu]
+        return self.names.index(hdu) if isinstance(hdu, str) else hdu
 
-    def _bound(self, hdu: str | int, wanted: list[str]) -> None:
-        index = self.names.index(hdu) if isinstance(hdu, str) else hdu
-        columns = self._hdus[index].columns()
-        size = sum(columns.get(name, 0) for name in wanted)
+    def _get(self, hdu: str | int) -> Any:
+        return self._handle[self._index(hdu)]
+
+    def _bound(self, where: str, wanted: Sequence[Field], rows: int) -> None:
+        size = sum(rows * memory_of(field) for field in wanted)
         if size > MAX_BYTES:
             raise BadFileError(
-                f"{self.path}, HDU {hdu}: {len(wanted)} columns of {size} bytes are needed and at "
+                f"{where}: {len(wanted)} columns of {size} bytes are needed and at "
                 f"most {MAX_BYTES} are read at once. Cut the table into smaller ones."
             )
 
@@ -122,15 +142,17 @@ class FitsFile:
 
 
 @contextmanager
-def open_fits(path: str | os.PathLike[str]) -> Iterator[FitsFile]:
+def open_fits(path: str | os.PathLike[str], *, edited: bool = False) -> Iterator[FitsFile]:
     """A checked FITS file, plain or packed by gzip: name, sizes and, where present, checksums.
+
+    edited : accept tables that were written again with a copied checksum (``verify_checksums``).
 
     Raises BadFileError, with the reason, before the FITS library has seen a bad file.
     """
     path = check_file(path)
     with unpacked(path) as plain:
         hdus = scan(plain, path)
-        verify_checksums(plain, hdus, path)
+        verify_checksums(plain, hdus, path, edited=edited)
         try:
             handle = fitsio.FITS(str(plain), "r")
         except (OSError, ValueError) as error:
@@ -143,7 +165,7 @@ def open_fits(path: str | os.PathLike[str]) -> Iterator[FitsFile]:
                     f"{path}: {len(hdus)} HDUs by their sizes, {len(handle)} by the FITS library. "
                     "The file is damaged: fetch it again."
                 )
-            yield FitsFile(path, tuple(hdu.name for hdu in hdus), handle, tuple(hdus))
+            yield FitsFile(path, tuple(hdu.name for hdu in hdus), plain, handle, tuple(hdus))
 
 
 def scan_fits(path: str | os.PathLike[str]) -> list[Hdu]:
@@ -154,6 +176,17 @@ def scan_fits(path: str | os.PathLike[str]) -> list[Hdu]:
     path = check_file(path)
     with unpacked(path) as plain:
         return scan(plain, path)
+
+
+def blank_of(cards: Mapping[str, str]) -> float | None:
+    """The value of a pixel of an integer image that is not known; None where there is none."""
+    text = cards.get("BLANK", cards.get("ZBLANK"))
+    if text is None or int(cards.get("ZBITPIX", cards["BITPIX"])) < 0:
+        return None
+    try:
+        return float(cards.get("BZERO", 0)) + float(cards.get("BSCALE", 1)) * int(text)
+    except ValueError:
+        return None
 
 
 def safe_card(text: object) -> str:

@@ -1,23 +1,20 @@
-"""What a FITS file says it holds, read from its raw bytes, and whether its checksums agree.
+"""What a FITS file says it holds, read from its raw bytes.
 
 The FITS library is not asked: a damaged header can make it claim terabytes, hang, or kill the
-process, and it reads changed data without complaint. So headers are walked here first, every
-size is held against the file, and CHECKSUM and DATASUM (FITS standard 4.0, appendix J) are
-verified where a file carries them. Only then may the library open the file.
+process. So headers are walked here first and every size is held against the file, and checksums
+are verified (``checksums``). Only then may the library open the file.
 """
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.files.fields import Field, fields_of, kind_of
 
-__all__ = ["BLOCK", "MAX_BYTES", "Hdu", "data_sum", "scan", "verify_checksums"]
+__all__ = ["BLOCK", "MAX_BYTES", "Hdu", "scan"]
 
 BLOCK = 2880
 MAX_HEADER_BLOCKS = 4000  # 144,000 cards; a DESI coadd has some hundred
@@ -26,11 +23,8 @@ MAX_AXES = 16
 MAX_BYTES = 4 * 2**30
 MAX_ELEMENTS = 10**9
 MAX_TABLE_BYTES = 64 * 2**30  # read by column, so no more of it is in memory than is asked for
-CHUNK = 2**13 * BLOCK
 
 _CARD = re.compile(r"([A-Z0-9_-]{1,8}) *= *('(?:[^']|'')*'|[^/ ]+)")
-_FORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])(\d*)")
-_WIDTH = dict(L=1, B=1, I=2, J=4, K=8, A=1, E=4, D=8, C=8, M=16, P=8, Q=16)
 _BITPIX = (8, 16, 32, 64, -32, -64)
 
 
@@ -45,14 +39,19 @@ class Hdu:
     data_bytes: int
     cards: dict[str, str] = field(repr=False)
 
-    def columns(self) -> dict[str, int]:
-        """Name -> bytes of each column of a table; empty for an image."""
-        rows, count = int(self.cards.get("NAXIS2", 0)), int(self.cards.get("TFIELDS", 0))
-        return {
-            self.cards.get(f"TTYPE{i}", "").strip(): rows * _width(self.cards[f"TFORM{i}"])
-            for i in range(1, count + 1)
-            if "XTENSION" in self.cards and self.cards["XTENSION"].strip() == "BINTABLE"
-        }
+    @property
+    def kind(self) -> str:
+        """BINTABLE or TABLE; empty for an image."""
+        return kind_of(self.cards)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of a table."""
+        return int(self.cards.get("NAXIS2", 0))
+
+    def columns(self) -> tuple[Field, ...]:
+        """The columns of a table in their order; none for an image."""
+        return fields_of(self.label, self.cards) if self.kind else ()
 
     @property
     def label(self) -> str:
@@ -135,8 +134,13 @@ def _measure(path: Path, header: bytes, start: int, *, index: int) -> Hdu:
         raise BadFileError(f"{where}: negative sizes or random groups. Fetch the file again.")
     elements = prod(shape) if shape else 0
     data = abs(bitpix) // 8 * (elements + extra)
-    if cards.get("XTENSION", "").strip() == "BINTABLE":
-        _check_table(where, cards, shape)
+    if cards.get("XTENSION", "").strip() in ("BINTABLE", "TABLE"):
+        if len(shape) != 2 or bitpix != 8:
+            raise BadFileError(
+                f"{where}: a table with BITPIX = {bitpix}, NAXIS = {axes} is none. The header is "
+                "damaged: fetch the file again."
+            )
+        fields_of(where, cards)  # raises unless the columns fill the rows
         _bound(where, shape[1], data, limit=MAX_TABLE_BYTES)
     else:
         _bound(where, elements, data, limit=MAX_BYTES)
@@ -187,89 +191,3 @@ def _bound(where: str, elements: int, data: int, *, limit: int) -> None:
             f"{where}: claims {elements} elements or rows, {data} bytes; at most {MAX_ELEMENTS} "
             f"and {limit} are read of one HDU. Cut the file into smaller ones."
         )
-
-
-def _check_table(where: str, cards: dict[str, str], shape: list[int]) -> None:
-    """Raises BadFileError unless the columns fill a row: the library trusts these numbers."""
-    fields = _integer(where, cards, "TFIELDS")
-    width = 0
-    for i in range(min(max(fields, 0), 999)):
-        match = _FORM.match(cards.get(f"TFORM{i + 1}", ""))
-        if not match or (match[2] == "A" and match[3] and int(match[3]) == 0):
-            raise BadFileError(
-                f"{where}: TFORM{i + 1} = {cards.get(f'TFORM{i + 1}')!r} is no column format. "
-                "Fetch the file again."
-            )
-        width += _width(match[0])
-    if len(shape) != 2 or not 0 <= fields <= 999 or width != shape[0]:
-        raise BadFileError(
-            f"{where}: {fields} columns of together {width} bytes do not fill rows of "
-            f"{shape[:1]} bytes. The header is damaged: fetch the file again."
-        )
-
-
-def _width(form: str) -> int:
-    """Bytes per row of a column of this format, such as ``3E``."""
-    match = _FORM.match(form)
-    assert match
-    repeat = int(match[1] or 1)
-    return -(-repeat // 8) if match[2] == "X" else repeat * _WIDTH[match[2]]
-
-
-def verify_checksums(plain: Path, hdus: list[Hdu] | None = None, path: Path | None = None) -> int:
-    """Number of HDUs whose checksums were found and agree.
-
-    HDUs without the cards, or with empty ones, pass: the standard calls them undefined. Raises
-    BadFileError naming the first HDU whose bytes are not those that were written.
-    """
-    verified = 0
-    path = path or plain
-    with plain.open("rb") as stream:
-        for hdu in scan(plain) if hdus is None else hdus:
-            whole = hdu.cards.get("CHECKSUM", "").strip("0 ")
-            data = hdu.cards.get("DATASUM", "").strip()
-            if not whole and not data:
-                continue
-            stream.seek(hdu.start)
-            of_header = data_sum(_pieces(stream, hdu.header_bytes))
-            of_data = data_sum(_pieces(stream, hdu.data_bytes))
-            good = not data or (data.isdigit() and int(data) == of_data)
-            good &= not whole or _fold(of_header + of_data) == 0xFFFFFFFF
-            if not good:
-                raise BadFileError(
-                    f"{path}, {hdu.label}: its bytes do not agree with their checksum, so it was "
-                    "damaged or edited after writing. Fetch it again, or, if it was edited on "
-                    "purpose, write the checksums anew (fitscheck --write)."
-                )
-            verified += 1
-    return verified
-
-
-def _pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    while size > 0:
-        piece = stream.read(min(size, CHUNK))
-        if not piece:
-            return
-        yield piece
-        size -= len(piece)
-
-
-def data_sum(pieces: Iterable[bytes]) -> int:
-    """32-bit ones-complement sum of big-endian words, as FITS defines DATASUM.
-
-    Each piece but the last has a multiple of four bytes; the last is padded with zeros.
-
-    >>> data_sum([bytes([0, 0, 0, 1]), bytes([1])]) == 1 + 2**24
-    True
-    """
-    total = 0
-    for piece in pieces:
-        padded = piece + b"\0" * (-len(piece) % 4)
-        total += int(np.frombuffer(padded, ">u4").sum(dtype=np.uint64))
-    return _fold(total)
-
-
-def _fold(total: int) -> int:
-    while total > 0xFFFFFFFF:  # end-around carry
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total

@@ -14,8 +14,9 @@ from typing import IO, Any
 import numpy as np
 from astropy.io import fits
 
+from bayes_ddp.files.checksums import data_sum
 from bayes_ddp.files.paths import atomic_write
-from bayes_ddp.files.structure import BLOCK, data_sum
+from bayes_ddp.files.structure import BLOCK
 from bayes_ddp.mock.columns import PHOTOMETRY, TRUTH
 from bayes_ddp.mock.draw import Mock
 from bayes_ddp.mock.fields import Field

@@ -10,10 +10,10 @@ from astropy.io import fits
 
 from bayes_ddp.files import compressed, structure
 from bayes_ddp.files import fits as checked_fits
+from bayes_ddp.files.checksums import verify_checksums
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import native, open_fits, safe_card
 from bayes_ddp.files.paths import atomic_write, check_file
-from bayes_ddp.files.structure import verify_checksums
 from bayes_ddp.spectra.pixels import clean_pixels
 
 

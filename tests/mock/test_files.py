@@ -5,8 +5,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from bayes_ddp.files.checksums import verify_checksums
 from bayes_ddp.files.fits import open_fits
-from bayes_ddp.files.structure import verify_checksums
 from bayes_ddp.labels import LABELS
 from bayes_ddp.mock.components import COMPONENTS
 from bayes_ddp.mock.draw import Settings, draw_chunk

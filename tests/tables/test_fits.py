@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from bayes_ddp.files.checksums import data_sum, verify_checksums
 from bayes_ddp.files.fits import open_fits
-from bayes_ddp.files.structure import data_sum, verify_checksums
 from bayes_ddp.tables.columns import Column
 from bayes_ddp.tables.fits import (
     add_checksums,
