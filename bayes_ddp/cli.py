@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from cyclopts import App, Parameter
 
 from bayes_ddp.commands.terminal import Selection, plain, progress_bar
 from bayes_ddp.comparison.options import Choice
+from bayes_ddp.files.errors import InputWarning
 
 app = App(
     name="bayes-ddp",
@@ -26,6 +28,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="")]
 
 def main() -> None:
     """Run the command line; one sentence and exit status 1 for anything the user can mend."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         app()
     except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
@@ -41,6 +44,14 @@ def main() -> None:
     except KeyboardInterrupt:
         print("bayes-ddp: stopped; the same command goes on from here.", file=sys.stderr)
         sys.exit(130)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """One sentence for what the user should know of an input; of others also the place."""
+    if issubclass(category, InputWarning):
+        print(f"bayes-ddp: warning: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), file=sys.stderr, end="")
 
 
 def _start_jax() -> None:

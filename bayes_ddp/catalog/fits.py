@@ -79,9 +79,11 @@ def _records(table: Table) -> np.ndarray:
 def read_catalogue(path: Path) -> Table:
     """A catalogue as it was made: units, descriptions, UCDs (``column.meta["ucd"]``), header.
 
-    Raises BadFileError for files that cannot be trusted or hold no catalogue.
+    A catalogue from which rows were selected with Astropy, which copies the checksum, is read with
+    an InputWarning. Raises BadFileError for files that cannot be trusted or hold no
+    catalogue.
     """
-    with open_fits(path) as file:
+    with open_fits(path, edited=True) as file:
         if EXTENSION not in file:
             raise BadFileError(
                 f"{path} has no extension {EXTENSION}; it has {[n for n in file.names if n]}. "

@@ -49,6 +49,12 @@ class Choice:
         these and replace what else it has of them.
     scale
         Solar abundances of these [X/H]: Asplund+2009 or Lodders+2009. They are brought to ours.
+    columns
+        What OTHER calls its columns, --columns teff=pred_Teff teff_err=sigma_Teff targetid=ID.
+        Labels, their errors (_err), snr, identifiers, ra, dec and flags can be named. May be given
+        again.
+    our_columns
+        The same of CATALOGUE.
     assume
         Errors of labels of OTHER where it has none, --assume teff=100 mg_fe=0.07.
 
@@ -66,6 +72,8 @@ class Choice:
     hdu: str | None = None
     xh: str | None = None
     scale: Literal["Asplund+2009", "Lodders+2009"] = "Asplund+2009"
+    columns: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
+    our_columns: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
     assume: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
 
     def __post_init__(self) -> None:

@@ -79,6 +79,7 @@ class ComparisonTable:
     matched_by: str
     matched: int
     ambiguous: int
+    apart: int
     selected: int
     selection: str
 
@@ -89,7 +90,7 @@ class ComparisonTable:
             labels[row.label] = {"unit": label(row.label).unit, **_known(row)}
             if self.by:
                 labels[row.label]["bins"] = [_known(part) for part in self.bins[row.label]]
-        told = ("matched_by", "matched", "ambiguous", "selected", "selection", "by")
+        told = ("matched_by", "matched", "ambiguous", "apart", "selected", "selection", "by")
         return {**{name: getattr(self, name) for name in told}, "labels": labels}
 
     def format_table(self) -> str:
@@ -100,6 +101,8 @@ class ComparisonTable:
         ]
         if self.ambiguous:
             lines.append(f"{self.ambiguous} {self._ambiguity()}")
+        if self.apart:
+            lines.append(f"{self.apart} left out: their TARGETID is that of a star elsewhere.")
         offsets = [
             ["label", "number", "offset", "±", "scatter", "z-scatter", "their error", "unit"]
         ]

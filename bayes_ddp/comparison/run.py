@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bayes_ddp.comparison.columns import column_name, error_name, known_names, prepared
 from bayes_ddp.comparison.options import Choice
 from bayes_ddp.comparison.report import BinRow, ComparisonRow, ComparisonTable
 from bayes_ddp.comparison.statistics import (
@@ -15,10 +16,10 @@ from bayes_ddp.comparison.statistics import (
     slope,
     spread,
 )
-from bayes_ddp.comparison.tables import Pairs, column_name, find_keys, make_pairs, select
+from bayes_ddp.comparison.tables import Pairs, find_keys, make_pairs, select
 from bayes_ddp.labels import LABELS, label
 from bayes_ddp.solar import labels_from_xh
-from bayes_ddp.tables.match import match_rows
+from bayes_ddp.tables.match import Match, match_rows
 from bayes_ddp.tables.read import Content, read_columns
 
 __all__ = ["bin_rows", "compare", "compare_label"]
@@ -35,20 +36,15 @@ def compare(catalogue: Path, other: Path, choice: Choice | None = None) -> Compa
     catalogue : a catalogue of ours
     other
         A catalogue of ours, one of DESI's Milky Way Survey, or CSV, ECSV or FITS with labels under
-        their usual names, errors as ``<label>_err``, and an identifier (``match_rows`` lists them)
-        or a position. Upper and lower case are the same.
+        their usual names, errors as ``<label>_err`` or ``e_<label>``, and an identifier
+        (``match_rows`` lists them) or a position. Upper and lower case are the same. Other names
+        are given by ``Choice.columns``.
 
     Raises BadFileError for unreadable files, ValueError where no star or no label is in both.
     """
     choice = choice or Choice()
-    ours, theirs = read_columns(Path(catalogue)), read_columns(Path(other), choice.hdu)
-    match = match_rows(ours, theirs, how=choice.match, radius=choice.radius)
-    if not len(match.ours):
-        raise ValueError(
-            f"No row of {catalogue} is in {other} (tried {match.by}). Give both the same "
-            "identifiers (TARGETID, SOURCE_ID, OBSID, SPECID or the spectrum's file name) or "
-            "positions (RA and DEC, deg) with a wider --radius."
-        )
+    ours, theirs = _read(Path(catalogue), Path(other), choice)
+    match = _match(ours, theirs, choice, names=(str(catalogue), str(other)))
     theirs = _with_labels(theirs, choice)
     ours = {name: values[match.ours] for name, values in ours.items()}
     theirs = {name: values[match.theirs] for name, values in theirs.items()}
@@ -60,8 +56,9 @@ def compare(catalogue: Path, other: Path, choice: Choice | None = None) -> Compa
     pairs = make_pairs(ours, theirs, keep, keys=keys)
     if not pairs:
         raise ValueError(
-            f"{other} shares no label with {catalogue}; its columns are {sorted(theirs)}. Name "
-            "them teff, logg, feh, ..."
+            f"{other} shares no label with {catalogue}. Name its columns with --columns "
+            f"teff=COLUMN. Names that are read: {', '.join(known_names())}. Its columns: "
+            f"{', '.join(theirs)}."
         )
     unknown = [key for key in choice.keys if key not in whose]
     if unknown:
@@ -75,9 +72,37 @@ def compare(catalogue: Path, other: Path, choice: Choice | None = None) -> Compa
         matched_by=match.by,
         matched=len(match.ours),
         ambiguous=match.ambiguous,
+        apart=match.apart,
         selected=int(keep.sum()),
         selection=selection,
     )
+
+
+def _read(catalogue: Path, other: Path, choice: Choice) -> tuple[Content, Content]:
+    """Both tables, labels as numbers under the names that are read."""
+    ours = prepared(read_columns(catalogue), catalogue, choice.our_columns, option="--our-columns")
+    content = read_columns(other, choice.hdu)
+    theirs = prepared(content, other, choice.columns, option="--columns", xh=choice.xh or "")
+    return ours, theirs
+
+
+def _match(ours: Content, theirs: Content, choice: Choice, *, names: tuple[str, str]) -> Match:
+    """The rows of both; ValueError where there are none."""
+    match = match_rows(
+        ours,
+        theirs,
+        how=choice.match,
+        radius=choice.radius,
+        names=names,
+    )
+    if not len(match.ours):
+        raise ValueError(
+            f"No row of {names[0]} is in {names[1]} (tried {match.by}). Give both the same "
+            "identifiers (TARGETID, SOURCE_ID, OBSID, SPECID or the spectrum's file name) or "
+            "positions (RA and DEC, deg) with a wider --radius, or name their columns with "
+            f"--columns targetid=COLUMN. Columns of {names[1]}: {', '.join(theirs)}."
+        )
+    return match
 
 
 def compare_label(name: str, pair: Pairs) -> ComparisonRow:
@@ -119,7 +144,7 @@ def _with_labels(theirs: Content, choice: Choice) -> Content:
     count = len(next(iter(told.values())))
     for name, error in choice.assumed_errors().items():
         column = column_name(told, label(name))
-        if column and f"{column}_err" not in told:
+        if column and error_name(told, column) is None:
             told[f"{column}_err"] = np.full(count, error)
     return told
 

@@ -5,17 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayes_ddp.comparison.columns import SNR_OTHER, SNR_OURS, column_name, error_name
 from bayes_ddp.comparison.options import Choice
 from bayes_ddp.labels import LABELS, Label, label
 from bayes_ddp.tables.read import Content
 
-__all__ = ["Pairs", "column_name", "find_keys", "make_pairs", "select"]
-
-_SNR_OTHER = ("snrg", "sn_g", "snr_g", "sn_b", "snr_b", "snr_med", "snr")
-_SNR_OURS = ("sn_g", "snr_b", "snr_g")
-_ALSO = {"feh": ("fe_h", "[fe/h]", "m_h"), "teff": ("t_eff",), "logg": ("log_g",)}
-_UNKNOWN = -999.0
-"""Surveys write -9999 (or less often -999) for an unknown label."""
+__all__ = ["Pairs", "find_keys", "make_pairs", "select"]
 
 
 @dataclass(frozen=True)
@@ -55,11 +50,11 @@ def find_keys(ours: Content, theirs: Content) -> tuple[dict[str, np.ndarray], di
     keys, whose = {}, {}
     for name in ("teff", "logg", "feh", "snr"):
         if name == "snr":
-            left, right = _first(theirs, _SNR_OTHER), _first(ours, _SNR_OURS)
+            left, right = _first(theirs, SNR_OTHER), _first(ours, SNR_OURS)
         else:
             left, right = (
                 column_name(theirs, label(name)),
-                _first(ours, (label(name).column.lower(),)),
+                column_name(ours, label(name)),
             )
         content, column, owner = (theirs, left, "their") if left else (ours, right, "our")
         keys[name] = _numbers(content, column or "")
@@ -107,7 +102,7 @@ def _quality(ours: Content, theirs: Content, clean: bool) -> tuple[np.ndarray, l
     """Rows without warnings: of a DESI catalogue always, of ours on request."""
     keep, told = np.ones(len(next(iter(ours.values()))), bool), []
     if "success" in theirs:
-        keep &= theirs["success"].astype(bool)
+        keep &= theirs["success"]
         told.append("their success")
         if "rvs_warn" in theirs:
             keep &= theirs["rvs_warn"] == 0
@@ -124,10 +119,11 @@ def _pair(
     ours: Content, theirs: Content, row: Label, *, keys: Mapping[str, np.ndarray]
 ) -> Pairs | None:
     """One label from both tables; None where one lacks it."""
-    mine, other = row.column.lower(), column_name(theirs, row)
-    if mine not in ours or other is None:
+    mine, other = column_name(ours, row), column_name(theirs, row)
+    if mine is None or other is None:
         return None
-    ours_err, theirs_err = _numbers(ours, f"{mine}_err"), _numbers(theirs, f"{other}_err")
+    ours_err = _numbers(ours, error_name(ours, mine) or "")
+    theirs_err = _numbers(theirs, error_name(theirs, other) or "")
     return Pairs(
         ours=_numbers(ours, mine),
         ours_err=np.where(ours_err >= 0, ours_err, np.nan),
@@ -141,15 +137,7 @@ def _first(content: Content, names: tuple[str, ...]) -> str | None:
     return next((name for name in names if name in content), None)
 
 
-def column_name(content: Content, row: Label) -> str | None:
-    """The column that holds a label, under any of its usual names."""
-    return _first(content, (row.name, row.column.lower(), *_ALSO.get(row.name, ())))
-
-
 def _numbers(content: Content, name: str) -> np.ndarray:
-    """[row] float64; NaN where the column is missing, is no number, or says 'unknown'."""
+    """[row] float64 of a prepared table; NaN where the column is missing."""
     count = len(next(iter(content.values())))
-    if name not in content or content[name].dtype.kind not in "iuf":
-        return np.full(count, np.nan)
-    values = content[name].astype(float)
-    return np.where(values > _UNKNOWN, values, np.nan)
+    return content[name].astype(float) if name in content else np.full(count, np.nan)

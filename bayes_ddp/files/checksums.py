@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from bayes_ddp.files.errors import BadFileError, EditedFileWarning
+from bayes_ddp.files.errors import BadFileError, InputWarning
 from bayes_ddp.files.structure import BLOCK, Hdu, scan
 
 __all__ = ["check_sha256", "data_sum", "sha256_of", "verify_checksums"]
@@ -58,7 +58,7 @@ def verify_checksums(
 
     HDUs without the cards, or with empty ones, pass: the standard calls them undefined. Raises
     BadFileError naming the first HDU whose bytes are not those that were written. Warns with
-    EditedFileWarning of a table that was edited.
+    InputWarning of a table that was edited.
     """
     verified = 0
     path = path or plain
@@ -77,7 +77,7 @@ def verify_checksums(
                 warnings.warn(
                     f"{path}, {hdu.label}: the table was written again after its checksum was "
                     "made, and is read as it stands. fitscheck --write makes the checksum anew.",
-                    EditedFileWarning,
+                    InputWarning,
                     stacklevel=2,
                 )
                 continue

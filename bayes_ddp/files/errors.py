@@ -1,11 +1,11 @@
-"""The error that every unreadable or untrusted file raises, and the warning about edited ones."""
+"""The error that every unreadable or untrusted file raises, and the warning about the others."""
 
-__all__ = ["BadFileError", "EditedFileWarning"]
+__all__ = ["BadFileError", "InputWarning"]
 
 
 class BadFileError(ValueError):
     """A file that must not, or cannot, be read; the message says why and what to do."""
 
 
-class EditedFileWarning(UserWarning):
-    """A file that is read although it is not as it was first written; the message says why."""
+class InputWarning(UserWarning):
+    """An input that is used, but not as it stands or not as expected; the message says why."""

@@ -79,7 +79,7 @@ def read_rows(
 
 
 def _nothing(field: Field, count: int) -> np.ndarray:
-    """Zeros for the bytes of a column; a column of no bytes is text without letters, or [row 0]."""
+    """Zeros for the bytes of a column; of one without bytes empty text, or [row, 0]."""
     if field.width:
         return np.zeros(count, _dtype(field))
     return np.zeros(count, "S1") if field.code == "A" else np.zeros((count, 0), "u1")

@@ -39,7 +39,7 @@ def recognise(path: Path) -> Survey:
     for survey in SURVEYS.values():
         if ending in survey.suffixes:
             return survey
-    with open_fits(path) as file:
+    with open_fits(path, edited=True) as file:
         for survey in SURVEYS.values():
             if survey.recognise(file):
                 return survey

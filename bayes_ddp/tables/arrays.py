@@ -12,24 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
 
-from bayes_ddp.files.compressed import suffix, unpacked
+from bayes_ddp.files.compressed import suffix
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import native, open_fits
 from bayes_ddp.files.paths import check_file
 from bayes_ddp.files.structure import MAX_BYTES
+from bayes_ddp.tables.read import lowered, unmasked
+from bayes_ddp.tables.text import read_text
+from bayes_ddp.tables.values import real
 
 __all__ = ["Content", "read_arrays"]
 
 
 @dataclass(frozen=True)
 class Content:
-    """What one file holds: arrays and metadata, by lower-case name."""
+    """What one file holds: arrays and metadata, by lower-case name.
+
+    ragged : columns of variable length, which are not read.
+    """
 
     path: Path
     arrays: Mapping[str, np.ndarray]
     meta: Mapping[str, Any]
+    ragged: tuple[str, ...] = ()
 
     def get(self, name: str) -> np.ndarray:
         """The array or the metadata of this name; BadFileError with the nearest name if none."""
@@ -38,6 +44,11 @@ class Content:
             return self.arrays[key]
         if key in self.meta:
             return np.asarray(self.meta[key])
+        if key in self.ragged:
+            raise BadFileError(
+                f"{self.path}: column '{name}' has arrays of variable length, which are not read "
+                "here. Save the table with arrays of one length."
+            )
         near = difflib.get_close_matches(key, [*self.arrays, *self.meta], n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise BadFileError(
@@ -46,17 +57,8 @@ class Content:
         )
 
     def numbers(self, name: str) -> np.ndarray:
-        """The same as float64; BadFileError where these are no real numbers."""
-        values = self.get(name)
-        if values.dtype.kind not in "iuf":
-            try:
-                return values.astype(str).astype(float)  # a number kept as text in a header
-            except ValueError:
-                raise BadFileError(
-                    f"{self.path}: '{name}' holds no numbers ({values.dtype}). Name another one "
-                    "in [input.table]."
-                ) from None
-        return values.astype(float)
+        """The same as float64, NaN where unknown; BadFileError where these are no real numbers."""
+        return real(self.get(name), f"{self.path}: '{name}'")
 
 
 def read_arrays(path: Path, wanted: str | None = None) -> Content:
@@ -100,35 +102,23 @@ def _npz(path: Path) -> Content:
 
 
 def _ecsv(path: Path) -> Content:
-    try:
-        with unpacked(path) as plain:
-            table = Table.read(plain, format="ascii.ecsv")
-    except BadFileError:
-        raise
-    except Exception as error:  # the parser of its header raises classes of its own
-        raise BadFileError(
-            f"{path} cannot be read as ECSV: {_first(error)}. Save it anew."
-        ) from None
-    arrays = {}
-    for name in table.colnames:
-        column = table[name]
-        if getattr(column, "mask", None) is not None and column.dtype.kind in "iuf":
-            column = np.ma.filled(column.astype(float), np.nan)
-        arrays[name.lower()] = np.asarray(column)
-    return Content(path, arrays, {str(key).lower(): value for key, value in table.meta.items()})
+    table = read_text(path)
+    arrays = {name: unmasked(table[name]) for name in table.colnames}
+    meta = {str(key).lower(): value for key, value in table.meta.items()}
+    return Content(path, lowered(path, arrays), meta)
 
 
 def _fits(path: Path, wanted: str | None) -> Content:
-    with open_fits(path) as file:
+    with open_fits(path, edited=True) as file:
         for hdu in range(1, len(file.names)):
-            try:
-                table = file.table(hdu)
-            except BadFileError:
-                continue  # an image
-            arrays = {name.lower(): values for name, values in table.items()}
-            if wanted is None or wanted in arrays:
+            names, _ = file.columns(hdu)
+            if names and (wanted is None or wanted in map(str.lower, names)):
+                arrays = lowered(path, file.table(hdu))
                 cards = file.header(0) | file.header(hdu)
-                return Content(path, arrays, {key.lower(): cards[key] for key in cards})
+                ragged = [name.lower() for name in names if name.lower() not in arrays]
+                return Content(
+                    path, arrays, {key.lower(): cards[key] for key in cards}, tuple(ragged)
+                )
     raise BadFileError(
         f"{path} has no table" + (f" with a column '{wanted}'" if wanted else "") + ". Name the "
         "column of the wavelengths as 'wave' in [input.table]."

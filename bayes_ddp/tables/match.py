@@ -8,15 +8,17 @@ compared as they stand in the tables: proper motion between their epochs is igno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from bayes_ddp.tables.read import EXACT, Content
+from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.tables.read import Content
+from bayes_ddp.tables.sky import SAME_PLACE, places_of, same_place
+from bayes_ddp.tables.values import NULLS, identifiers, whole
 
-__all__ = ["Match", "match_rows"]
+__all__ = ["IDENTIFIERS", "POSITIONS", "Match", "match_rows"]
 
 
 _GROUP = ("survey", "program", "healpix", "tileid", "night", "expid")
@@ -32,6 +34,13 @@ _SKY = (
     ("_raj2000", "_dej2000"),
     ("plug_ra", "plug_dec"),
 )
+IDENTIFIERS = ("targetid", *_GROUP, *_SAME, *_NAMES, *_FILE_NAMES, *_SOURCE)
+"""Columns by which rows are matched."""
+
+POSITIONS = tuple(name for pair in _SKY for name in pair)
+"""Columns of right ascension and declination, in pairs, best first."""
+
+_REPEATS = 20  # rows of theirs with one identifier that are looked at
 _FIRST_SOURCE = 2**32  # below every number of Gaia; fillers such as 0 or 999999 are smaller
 
 
@@ -43,15 +52,24 @@ class Match:
     ambiguous : by identifier, rows of ours whose identifier stands in several rows of theirs (the
         first was taken); on the sky, rows of ours dropped because their nearest row of theirs is
         nearer to another one.
+    apart : number of rows with one TARGETID, but with positions of two stars; left out.
     """
 
     ours: np.ndarray
     theirs: np.ndarray
     by: str
     ambiguous: int = 0
+    apart: int = 0
 
 
-def match_rows(ours: Content, theirs: Content, *, how: str = "auto", radius: float = 1.5) -> Match:
+def match_rows(
+    ours: Content,
+    theirs: Content,
+    *,
+    how: str = "auto",
+    radius: float = 1.5,
+    names: tuple[str, str] = ("the catalogue", "the other table"),
+) -> Match:
     """Pairs of rows by the first identifier that matches any row, or by position.
 
     What names a spectrum comes before what names a star: TARGETID with those of SURVEY, PROGRAM,
@@ -61,14 +79,17 @@ def match_rows(ours: Content, theirs: Content, *, how: str = "auto", radius: flo
 
     how : ``id``, ``sky``, or ``auto``, by position where no identifier matches.
     radius : arcsec. The nearest row of theirs within it, and each row of theirs once.
+    names : of both tables in messages.
+
+    Of one TARGETID, rows whose positions both tables know are the same star within 2 arcsec after
+    proper motion. Raises BadFileError for identifiers that lost digits as floating point.
     """
     tried: list[str] = []
-    for names in _identifiers(ours, theirs) if how != "sky" else []:
-        text = "+".join(left.upper() for left, _ in names)
-        found = _by_identifier(ours, theirs, names)
-        if len(found[0]):
-            return Match(*found[:2], text, found[2])
-        tried.append(text)
+    for columns in _identifiers(ours, theirs) if how != "sky" else []:
+        match = _by_identifier(ours, theirs, columns, names=names)
+        if match is not None:
+            return match
+        tried.append("+".join(left.upper() for left, _ in columns))
     where = _position(ours), _position(theirs)
     if how != "id" and where[0] is not None and where[1] is not None:
         found = _by_position(where[0], where[1], radius)
@@ -83,20 +104,54 @@ def match_rows(ours: Content, theirs: Content, *, how: str = "auto", radius: flo
 
 
 def _by_identifier(
-    ours: Content, theirs: Content, names: Sequence[tuple[str, str]]
-) -> tuple[np.ndarray, np.ndarray, int]:
-    known: dict[tuple[str, ...], int] = {}
-    repeated = set()
-    for i, key in enumerate(_keys(theirs, [right for _, right in names])):
-        if key is not None and known.setdefault(key, i) != i:
-            repeated.add(key)
+    ours: Content,
+    theirs: Content,
+    columns: Sequence[tuple[str, str]],
+    *,
+    names: tuple[str, str],
+) -> Match | None:
+    """The match by the columns in ``columns``; None where no identifier is in both tables."""
+    known: dict[tuple[str, ...], list[int]] = {}
+    for i, key in enumerate(_keys(theirs, [right for _, right in columns], names[1])):
+        if key is not None:
+            known.setdefault(key, []).append(i)
     rows = [
-        (i, known[key], key in repeated)
-        for i, key in enumerate(_keys(ours, [left for left, _ in names]))
+        (i, j, nth, len(known[key]))
+        for i, key in enumerate(_keys(ours, [left for left, _ in columns], names[0]))
         if key is not None and key in known
+        for nth, j in enumerate(known[key][:_REPEATS])
     ]
-    mine, other, again = np.array(rows, int).reshape(-1, 3).T
-    return mine, other, int(again.sum())
+    if not rows:
+        return None
+    pairs = np.array(rows, int)
+    same = _one_place(ours, theirs, pairs, names) if columns[0][0] == "targetid" else None
+    kept = pairs if same is None else pairs[same]
+    _, first = np.unique(kept[:, 0], return_index=True)  # the first row of theirs for each of ours
+    kept = kept[first]
+    return Match(
+        kept[:, 0],
+        kept[:, 1],
+        "+".join(left.upper() for left, _ in columns),
+        ambiguous=int((kept[:, 3] > 1).sum()),
+        apart=len(np.unique(pairs[:, 0])) - len(kept),
+    )
+
+
+def _one_place(
+    ours: Content, theirs: Content, pairs: np.ndarray, names: tuple[str, str]
+) -> np.ndarray | None:
+    """[pair] bool, False where positions say two stars; None where a table has no positions."""
+    tables = (ours, theirs)
+    places = [places_of(t, _SKY, where=name) for t, name in zip(tables, names, strict=True)]
+    if places[0] is None or places[1] is None:
+        return None
+    same = same_place(places[0].take(pairs[:, 0]), places[1].take(pairs[:, 1]))
+    if not same.any():
+        raise BadFileError(
+            f"{names[0]} and {names[1]}: no row is within {SAME_PLACE:g} arcsec of the row with "
+            "its TARGETID. Give RA and DEC in degrees, or tables of the same stars."
+        )
+    return same
 
 
 def _by_position(
@@ -121,13 +176,9 @@ def _by_position(
 
 def _position(content: Content) -> np.ndarray | None:
     """[row, 2], RA and Dec, deg, NaN where impossible; None without columns."""
-    for names in _SKY:
-        columns = [content.get(name) for name in names]
-        if all(c is not None and c.dtype.kind in "iuf" and c.ndim == 1 for c in columns):
-            sky = np.stack([np.asarray(c, float) for c in columns], axis=1)
-            possible = (np.abs(sky[:, 1]) <= 90) & (np.abs(sky[:, 0]) <= 360)
-            return np.where(possible[:, None], sky, np.nan)
-    return None
+    numbers = {name: v for name, v in content.items() if v.dtype.kind in "iuf"}
+    found = places_of(numbers, _SKY, where="match")
+    return None if found is None else np.stack([found.ra, found.dec], axis=1)
 
 
 def _identifiers(ours: Content, theirs: Content) -> list[list[tuple[str, str]]]:
@@ -148,12 +199,12 @@ def _identifiers(ours: Content, theirs: Content) -> list[list[tuple[str, str]]]:
     return [*ways, target] if target and shared else ways
 
 
-def _keys(content: Content, names: Sequence[str]) -> list[tuple[str, ...] | None]:
+def _keys(content: Content, names: Sequence[str], table: str) -> list[tuple[str, ...] | None]:
     """One key per row; None where its identifier is empty, negative or not a number.
 
     A survey, program or pixel that is not known is a value like others: the star still is.
     """
-    columns = [[_key(name, value) for value in content[name].tolist()] for name in names]
+    columns = [_column(name, content[name], f"{table}: column {name}") for name in names]
     optional = [name in _GROUP for name in names]
     return [
         None
@@ -163,13 +214,15 @@ def _keys(content: Content, names: Sequence[str]) -> list[tuple[str, ...] | None
     ]
 
 
-def _key(name: str, value: Any) -> str | None:
+def _column(name: str, values: np.ndarray, label: str) -> list[str | None]:
+    """The cells of one identifier as text; None where unknown, negative or a filler."""
+    if values.dtype.kind in "iuf":
+        low = _FIRST_SOURCE if name in _SOURCE else 0
+        numbers = (
+            whole(values, label, unknown=-1) if name in _GROUP else identifiers(values, label)
+        )
+        return [str(number) if number >= low else None for number in numbers.tolist()]
+    cells = [str(value).strip() for value in values.tolist()]
     if name in _FILE_NAMES:
-        return Path(str(value)).name.removesuffix(".gz") or None
-    low = _FIRST_SOURCE if name in _SOURCE else 0
-    if isinstance(value, float):  # a whole number in a column with gaps
-        return str(int(value)) if low <= value < EXACT else None
-    if isinstance(value, int):
-        return str(value) if value >= low else None
-    text = str(value).strip()
-    return text or None
+        cells = [Path(cell).name.removesuffix(".gz") for cell in cells]
+    return [None if cell.lower() in NULLS else cell for cell in cells]

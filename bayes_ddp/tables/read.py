@@ -4,25 +4,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
 
-from bayes_ddp.files.compressed import suffix, unpacked
+from bayes_ddp.files.compressed import suffix
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.files.paths import check_file
+from bayes_ddp.files.rows import EXACT
+from bayes_ddp.tables.text import read_text
+from bayes_ddp.tables.values import identifiers, typed
 
-__all__ = ["EXACT", "Content", "read_columns"]
+__all__ = ["Content", "lowered", "read_columns", "unmasked"]
 
 Content = dict[str, np.ndarray]
 """Lower-case column name -> [row]."""
 
 _OURS = ("CATALOGUE", "SPTAB", "RVTAB")
 
-EXACT = 2**53  # whole numbers beyond this are rounded in a float64
-
 
 def read_columns(path: Path, hdu: str | None = None) -> Content:
-    """Every column of a CSV, ECSV or FITS table; an empty cell of a number is NaN.
+    """Every column of a CSV, ECSV or FITS table; an unknown cell of a number is NaN.
+
+    Text that is a number, a truth value or a word for an unknown one (``values.NULLS``) in every
+    cell becomes that; integers beyond 2^53 and truth values are masked where unknown.
 
     Of a FITS file the extension ``hdu``, else CATALOGUE, SPTAB or RVTAB, else the first. SPTAB of
     a DESI file ``mwsall-pix`` gets identifiers, S/N and flags from the extensions RVTAB and GAIA,
@@ -32,24 +35,42 @@ def read_columns(path: Path, hdu: str | None = None) -> Content:
     """
     check_file(path)
     if suffix(path) in (".csv", ".ecsv", ".txt"):
-        form = "ascii.ecsv" if suffix(path) == ".ecsv" else "ascii.csv"
-        try:
-            with unpacked(path) as plain:
-                table = Table.read(plain, format=form)
-        except BadFileError:
-            raise
-        except (ValueError, OSError) as error:
-            raise BadFileError(
-                f"{path} cannot be read as a table ({str(error).splitlines()[0]}). Give CSV with "
-                "one header line, ECSV or FITS."
-            ) from None
-        return {name.lower(): _unmasked(table[name]) for name in table.colnames}
-    with open_fits(path) as file:
+        table = read_text(path)
+        return _typed(path, {name: unmasked(table[name]) for name in table.colnames})
+    with open_fits(path, edited=True) as file:
         if len(file.names) < 2:
             raise BadFileError(f"{path} has no table extension. Give a catalogue or CSV.")
         chosen = hdu or next((name for name in _OURS if name in file), None)
-        content = {k.lower(): v for k, v in file.table(chosen if chosen else 1).items()}
+        content = _typed(path, file.table(chosen if chosen else 1))
         return content if chosen not in ("SPTAB", "RVTAB") else _desi(file, chosen, content)
+
+
+def _typed(path: Path, table: Content) -> Content:
+    """The columns by lower-case name, text of numbers as numbers."""
+    return {name: typed(values) for name, values in lowered(path, table).items()}
+
+
+def lowered(path: Path, table: Content) -> Content:
+    """The columns by lower-case name.
+
+    VizieR calls the lower error of an asymmetric pair ``e_Teff`` and the upper one ``E_Teff``; the
+    latter keeps its capital. Raises BadFileError for other names that differ by case alone.
+    """
+    upper = {
+        name: f"E_{name[2:].lower()}"
+        for name in table
+        if name.startswith("E_") and f"e_{name[2:]}" in table
+    }
+    found: Content = {}
+    for name, values in table.items():
+        key = upper.get(name, name.lower())
+        if key in found:
+            raise BadFileError(
+                f"{path} has several columns {key!r} that differ by upper and lower case alone. "
+                "Rename all but one of them."
+            )
+        found[key] = values
+    return found
 
 
 def _desi(file: FitsFile, chosen: str, content: Content) -> Content:
@@ -66,9 +87,13 @@ def _desi(file: FitsFile, chosen: str, content: Content) -> Content:
     for name, columns in wanted.items():
         if name != chosen and name in file:
             more |= {k.lower(): v for k, v in file.table(name, columns).items()}
-    target = more.get("targetid", content.get("targetid"))
+    ids = [
+        identifiers(part["targetid"], f"{file.path}: column TARGETID")
+        for part in (more, content)
+        if "targetid" in part
+    ]
     same = all(len(values) == count for values in more.values())
-    if not same or np.any(target != content.get("targetid")):
+    if not same or (len(ids) == 2 and not np.array_equal(ids[0], ids[1])):
         raise BadFileError(
             f"{file.path}: RVTAB and GAIA must match the {count} rows of {chosen} one by one, but "
             "do not. Fetch the file again."
@@ -81,12 +106,15 @@ def _desi(file: FitsFile, chosen: str, content: Content) -> Content:
     return more | content
 
 
-def _unmasked(column: Any) -> np.ndarray:
-    """The column with empty cells as NaN; identifiers beyond float64 keep -1 there instead."""
+def unmasked(column: Any) -> np.ndarray:
+    """The column with empty cells as NaN or empty text; masked where neither is possible."""
     if getattr(column, "mask", None) is None:
         return np.asarray(column)
+    if column.dtype.kind == "b":
+        return np.ma.masked_array(np.ma.filled(column, False), np.ma.getmaskarray(column))
     if column.dtype.kind in "iu" and np.abs(np.ma.filled(column, 0)).max(initial=0) > EXACT:
-        return np.asarray(np.ma.filled(column, -1))
+        filler = -1 if column.dtype.kind == "i" else 0
+        return np.ma.masked_array(np.ma.filled(column, filler), np.ma.getmaskarray(column))
     if column.dtype.kind in "iuf":
         return np.ma.filled(column.astype(float), np.nan)
     return np.asarray(np.ma.filled(column, ""))

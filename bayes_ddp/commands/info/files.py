@@ -116,7 +116,7 @@ def _file(path: Path) -> Told:
 
 
 def _fits(path: Path) -> Told:
-    with open_fits(path) as file:
+    with open_fits(path, edited=True) as file:
         figures, lines = _content(path, file)
         verified = sum(
             bool({"CHECKSUM", "DATASUM"} & set(file.header(i))) for i in range(len(file.names))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayes_ddp.comparison.tables import column_name
+from bayes_ddp.comparison.columns import column_name
 from bayes_ddp.files.fits import FitsFile
 from bayes_ddp.labels import LABELS
 from bayes_ddp.tables.read import read_columns

@@ -72,7 +72,7 @@ def _redshifts(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> 
     """``read_redrock``, kept for the next file of the run."""
     parts = []
     for path in paths:
-        with open_fits(path) as file:
+        with open_fits(path, edited=True) as file:
             table = file.table("REDSHIFTS", _REDROCK)
             _require(path, "REDSHIFTS", table, names=("TARGETID", "Z", "SPECTYPE"))
             group = coadd_group(file)
@@ -129,7 +129,7 @@ def _catalogue(path: Path, stamp: tuple[int, int]) -> tuple[Table, Table, Table]
 
     They are kept for the next file of the run: a survey's catalogue is read and checked once.
     """
-    with open_fits(path) as file:
+    with open_fits(path, edited=True) as file:
         hdu = "RVTAB" if "RVTAB" in file else min(1, len(file.names) - 1)
         every = file.table(hdu, ("TARGETID",))
         _require(path, hdu, every, names=("TARGETID",))
