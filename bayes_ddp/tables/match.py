@@ -124,7 +124,7 @@ def _by_identifier(
     if not rows:
         return None
     pairs = np.array(rows, int)
-    same = _one_place(ours, theirs, pairs, names) if columns[0][0] == "targetid" else None
+    same = _one_place(ours, theirs, pairs, names=names) if columns[0][0] == "targetid" else None
     kept = pairs if same is None else pairs[same]
     _, first = np.unique(kept[:, 0], return_index=True)  # the first row of theirs for each of ours
     kept = kept[first]
@@ -138,7 +138,7 @@ def _by_identifier(
 
 
 def _one_place(
-    ours: Content, theirs: Content, pairs: np.ndarray, names: tuple[str, str]
+    ours: Content, theirs: Content, pairs: np.ndarray, *, names: tuple[str, str]
 ) -> np.ndarray | None:
     """[pair] bool, False where positions say two stars; None where a table has no positions."""
     tables = (ours, theirs)

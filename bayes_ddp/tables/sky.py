@@ -7,11 +7,12 @@ import numpy as np
 
 from bayes_ddp.tables.values import real
 
-__all__ = ["SAME_PLACE", "Places", "places_of", "same_place"]
+__all__ = ["SAME_PLACE", "Places", "join_places", "place_numbers", "places_of", "same_place"]
 
 SAME_PLACE = 2.0
 """Arcsec within which two rows of one identifier are one star."""
 
+_ROUNDS = 50  # places of one target that are told apart exactly
 _LONGEST = 25.0  # years between two catalogues where an epoch is not known
 
 
@@ -97,3 +98,33 @@ def same_place(first: Places, second: Places) -> np.ndarray:
     )
     apart = 2 * np.degrees(np.arcsin(np.sqrt(np.clip(half, 0, 1))))
     return ~(apart > SAME_PLACE / 3600 + slack)  # True for NaN
+
+
+def join_places(first: Places, second: Places) -> Places:
+    """The rows of both, the first's in front."""
+    return Places(
+        *(
+            np.concatenate([getattr(part, n) for part in (first, second)])
+            for n in ("ra", "dec", "pmra", "pmdec", "epoch")
+        )
+    )
+
+
+def place_numbers(target: np.ndarray, places: Places) -> np.ndarray:
+    """[row] int, which of the places of its target a row is at, from 0; -1 without a position.
+
+    target : [row] int. The first row of a target defines its place 0, the first that is elsewhere
+    its place 1, and so on.
+    """
+    _, code = np.unique(target, return_inverse=True)
+    number = np.full(len(target), -1)
+    left = np.flatnonzero(places.known)
+    for place in range(_ROUNDS):
+        if not len(left):
+            return number
+        _, first, which = np.unique(code[left], return_index=True, return_inverse=True)
+        same = same_place(places.take(left[first][which]), places.take(left))
+        number[left[same]] = place
+        left = left[~same]
+    number[left] = _ROUNDS + np.arange(len(left))  # so many places are all taken as different
+    return number

@@ -79,10 +79,20 @@ def whole(values: np.ndarray, label: str, *, unknown: int) -> np.ndarray:
         mask = mask | ~np.isfinite(data)
         data = np.where(mask, 0, data)
         limit = _EXACT_32 if values.dtype.itemsize <= 4 else EXACT
-        _refuse(data != np.rint(data), data, label, "is no whole number. Name another column.")
-        _refuse(np.abs(data) >= limit, data, label, _lost(values.dtype))
+        _refuse(
+            data != np.rint(data),
+            data,
+            label=label,
+            why="is no whole number. Name another column.",
+        )
+        _refuse(np.abs(data) >= limit, data, label=label, why=_lost(values.dtype))
     elif kind == "u":
-        _refuse(data >= 2**63, data, label, "is beyond 64 bits with a sign. Name another column.")
+        _refuse(
+            data >= 2**63,
+            data,
+            label=label,
+            why="is beyond 64 bits with a sign. Name another column.",
+        )
     return np.where(mask, unknown, data.astype(np.int64))
 
 
@@ -104,7 +114,7 @@ def identifiers(values: np.ndarray, label: str) -> np.ndarray:
         large = np.unique(found[np.abs(found.astype(float)) >= _EXACT_32])
         large = large[large != UNKNOWN_ID]
         if len(large) >= _SUSPECT and (large.astype(np.float32).astype(np.int64) == large).all():
-            _refuse(np.isin(found, large), values, label, _lost(np.dtype("f4")))
+            _refuse(np.isin(found, large), values, label=label, why=_lost(np.dtype("f4")))
     return found
 
 
@@ -197,7 +207,7 @@ def _parsed(
         ) from None
 
 
-def _refuse(wrong: np.ndarray, values: np.ndarray, label: str, why: str) -> None:
+def _refuse(wrong: np.ndarray, values: np.ndarray, *, label: str, why: str) -> None:
     if wrong.any():
         row = int(np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))[0])
         raise BadFileError(f"{label}, row {row + 1}: {np.asarray(values)[row]} {why}")

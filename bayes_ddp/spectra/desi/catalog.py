@@ -6,7 +6,7 @@ a shifted extension would give each star another star's parallax. Of its gigabyt
 that are needed are read, and of these only the rows of the targets at hand are kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ import numpy as np
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.files.paths import check_file
-from bayes_ddp.spectra.desi.columns import FIBERMAP, GAIA
+from bayes_ddp.spectra.desi.columns import FIBERMAP, GAIA, cleaned
 from bayes_ddp.spectra.desi.join import GROUP
+from bayes_ddp.tables.names import find_name, missing_column
 
-__all__ = ["coadd_group", "read_redrock", "read_rvs"]
+__all__ = ["RVS_NAMES", "coadd_group", "read_redrock", "read_rvs"]
 
 Table = dict[str, np.ndarray]
 
@@ -35,6 +36,10 @@ _RVS = (
     "PRIMARY",
 )
 _REDROCK = ("TARGETID", "Z", "SPECTYPE", "SUBTYPE", "ZWARN")
+_PLACE = ("TARGET_RA", "TARGET_DEC", "RA", "DEC", "PMRA", "PMDEC", "REF_EPOCH")
+RVS_NAMES = ("TARGETID", *_RVS, *GROUP, *_PLACE)
+"""Columns of RVTAB that are read."""
+
 _MATCHED = ("SPTAB", "FIBERMAP", "SCORES", "GAIA")
 
 
@@ -49,7 +54,7 @@ def coadd_group(file: FitsFile) -> dict[str, Any]:
     pixel = _whole(header.get("HPXPIXEL", header.get("SPGRPVAL") if by_healpix else None))
     tile = _whole(header.get("TILEID"))
     if pixel < 0 and tile < 0 and "FIBERMAP" in file:
-        tiles = np.unique(file.table("FIBERMAP", ("TILEID",)).get("TILEID", np.zeros(0)))
+        tiles = np.unique(_columns(file, "FIBERMAP", ("TILEID",)).get("TILEID", np.zeros(0)))
         tile = int(tiles[0]) if len(tiles) == 1 else -1
     return {
         "SURVEY": str(header.get("SURVEY", "")).strip(),
@@ -60,7 +65,7 @@ def coadd_group(file: FitsFile) -> dict[str, Any]:
 
 
 def read_redrock(paths: Sequence[Path]) -> Table:
-    """Redrock rows of all files, each with the group its file is of.
+    """Redrock rows of all files, each with the group its file is of and, if known, its place.
 
     Raises BadFileError for files that cannot be read or lack TARGETID, Z or SPECTYPE.
     """
@@ -73,24 +78,30 @@ def _redshifts(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> 
     parts = []
     for path in paths:
         with open_fits(path, edited=True) as file:
-            table = file.table("REDSHIFTS", _REDROCK)
-            _require(path, "REDSHIFTS", table, names=("TARGETID", "Z", "SPECTYPE"))
+            table = _columns(file, "REDSHIFTS", _REDROCK)
+            _require(file, "REDSHIFTS", table, names=("TARGETID", "Z", "SPECTYPE"))
+            place = _columns(file, "FIBERMAP", ("TARGETID", *_PLACE)) if "FIBERMAP" in file else {}
             group = coadd_group(file)
         count = len(table["TARGETID"])
+        aligned = np.array_equal(place.get("TARGETID", ()), table["TARGETID"])
         parts.append(
             {
-                "TARGETID": table["TARGETID"].astype(np.int64),
-                "Z": table["Z"].astype(float),
+                "TARGETID": table["TARGETID"],
+                "Z": table["Z"],
                 "SPECTYPE": table["SPECTYPE"].astype("<U20"),
                 "SUBTYPE": table.get("SUBTYPE", np.full(count, "")).astype("<U20"),
-                "ZWARN": table.get("ZWARN", np.full(count, -1)).astype(np.int64),
+                "ZWARN": table.get("ZWARN", np.full(count, -1)),
+                "DOUBTFUL": table.get("ZWARN", np.zeros(count)) != 0,
+                **_position(place if aligned else {}, count),
                 **{name: np.full(count, value) for name, value in group.items()},
             }
         )
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def read_rvs(path: Path, targets: np.ndarray) -> tuple[Table, Table, Table]:
+def read_rvs(
+    path: Path, targets: np.ndarray, columns: Mapping[str, str] | None = None
+) -> tuple[Table, Table, Table]:
     """(velocities, FIBERMAP, GAIA) of those rows of a catalogue that are of our targets.
 
     Parameters
@@ -98,17 +109,20 @@ def read_rvs(path: Path, targets: np.ndarray) -> tuple[Table, Table, Table]:
     path
         FITS file whose table RVTAB (or the first one) has TARGETID, VRAD and VRAD_ERR.
     targets : [star] int64, TARGETID.
+    columns
+        Names of ``RVS_NAMES`` -> what the catalogue calls them.
 
     Returns
     -------
     Tables of [row], the same rows; the second and third are empty where the file has no such
     extension. Columns that RVTAB lacks are filled with what says nothing, but those of ``GROUP``,
-    PRIMARY, RVS_WARN and SN_B, SN_R, SN_Z, which are left out.
+    PRIMARY, RVS_WARN and SN_B, SN_R, SN_Z, which are left out. Positions are those of RVTAB, or
+    else of FIBERMAP.
 
     Raises BadFileError for a file that cannot be read, lacks a needed column, or whose extensions
     are not row-matched.
     """
-    tables = _catalogue(path, _stamp(path))
+    tables = _catalogue(path, _stamp(path), tuple(sorted((columns or {}).items())))
     rows = np.flatnonzero(np.isin(tables[0]["TARGETID"], targets))
     table, fibermap, gaia = ({n: v[rows] for n, v in part.items()} for part in tables)
     count = len(rows)
@@ -124,27 +138,66 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=1)
-def _catalogue(path: Path, stamp: tuple[int, int]) -> tuple[Table, Table, Table]:
+def _catalogue(
+    path: Path, stamp: tuple[int, int], columns: tuple[tuple[str, str], ...]
+) -> tuple[Table, Table, Table]:
     """The needed columns of all rows of a catalogue, as ``read_rvs`` gives them.
 
     They are kept for the next file of the run: a survey's catalogue is read and checked once.
     """
     with open_fits(path, edited=True) as file:
         hdu = "RVTAB" if "RVTAB" in file else min(1, len(file.names) - 1)
-        every = file.table(hdu, ("TARGETID",))
-        _require(path, hdu, every, names=("TARGETID",))
-        identifier = every["TARGETID"].astype(np.int64)
+        table = _columns(file, hdu, RVS_NAMES, renamed=dict(columns))
+        _require(file, hdu, table, names=("TARGETID", "VRAD", "VRAD_ERR"))
+        identifier = table["TARGETID"]
         extensions = _row_matched(file, identifier) if hdu == "RVTAB" else ()
-        table = file.table(hdu, (*GROUP, *_RVS))
-        _require(path, hdu, table, names=("VRAD", "VRAD_ERR"))
         fibermap, gaia = {}, {}
         if "FIBERMAP" in extensions:
             names = (n for row in FIBERMAP if not row.own for n in row.sources or (row.name,))
-            fibermap = file.table("FIBERMAP", ("REF_ID", "REF_CAT", *names))
+            fibermap = _columns(file, "FIBERMAP", ("REF_ID", "REF_CAT", *names))
             fibermap["TARGETID"] = identifier
         if "GAIA" in extensions:
-            gaia = file.table("GAIA", ("SOURCE_ID", *GAIA))
-    return table | {"TARGETID": identifier}, fibermap, gaia
+            gaia = _columns(file, "GAIA", ("SOURCE_ID", *GAIA))
+    own = {"TARGET_RA", "RA"} & set(table)
+    rest = {name: values for name, values in table.items() if name not in _PLACE}
+    return rest | _position(table if own else fibermap, len(identifier)), fibermap, gaia
+
+
+def _columns(
+    file: FitsFile,
+    hdu: str | int,
+    names: Sequence[str],
+    *,
+    renamed: Mapping[str, str] | None = None,
+) -> Table:
+    """Those of the columns ``names`` that a table has, in the types they should have.
+
+    renamed : name -> what the table calls it. Raises BadFileError where that is not there.
+    """
+    present, _ = file.columns(hdu)
+    renamed = renamed or {}
+    found = {name: find_name(renamed.get(name, name), present) for name in names}
+    for name, column in renamed.items():
+        if found.get(name) is None:
+            raise missing_column(f"{file.path}, HDU {hdu}", column, present, known=names)
+    sources = {name: column for name, column in found.items() if column is not None}
+    table = file.table(hdu, tuple(sources.values())) if sources or not present else {}
+    return cleaned(
+        {name: table[column] for name, column in sources.items()}, f"{file.path}, HDU {hdu}"
+    )
+
+
+def _position(table: Table, count: int) -> Table:
+    """Position, proper motion and epoch in small letters, NaN where a table lacks them."""
+    found = {}
+    for name, sources in (
+        ("target_ra", ("TARGET_RA", "RA")),
+        ("target_dec", ("TARGET_DEC", "DEC")),
+        *((name.lower(), (name,)) for name in ("PMRA", "PMDEC", "REF_EPOCH")),
+    ):
+        source = next((one for one in sources if one in table), None)
+        found[name] = table[source] if source else np.full(count, np.nan)
+    return found
 
 
 def _row_matched(file: FitsFile, identifier: np.ndarray) -> tuple[str, ...]:
@@ -157,7 +210,7 @@ def _row_matched(file: FitsFile, identifier: np.ndarray) -> tuple[str, ...]:
                 f"{file.path}, HDU {name} has {length} rows, but RVTAB has {len(identifier)}; "
                 "they should be the same targets row by row. Fetch the file again."
             )
-        theirs = file.table(name, ("TARGETID",)).get("TARGETID", identifier)  # GAIA has none
+        theirs = _columns(file, name, ("TARGETID",)).get("TARGETID", identifier)  # GAIA: none
         wrong = np.flatnonzero(theirs != identifier)
         if len(wrong):
             raise BadFileError(
@@ -168,12 +221,14 @@ def _row_matched(file: FitsFile, identifier: np.ndarray) -> tuple[str, ...]:
     return present
 
 
-def _require(path: Path, hdu: str | int, table: Table, *, names: tuple[str, ...]) -> None:
+def _require(file: FitsFile, hdu: str | int, table: Table, *, names: tuple[str, ...]) -> None:
     missing = [name for name in names if name not in table]
     if missing:
         raise BadFileError(
-            f"{path}, HDU {hdu} has no column {missing}; it identifies the star or gives its "
-            "velocity. Give the RVS catalogue (RVTAB) or redrock file (REDSHIFTS) of the spectra."
+            f"{file.path}, HDU {hdu} has no column {missing}; it identifies the star or gives its "
+            "velocity. Give the RVS catalogue (RVTAB) or redrock file (REDSHIFTS) of the spectra, "
+            f"or name the column with --columns {missing[0]}=COLUMN. Its columns: "
+            f"{', '.join(file.columns(hdu)[0])}. Names that are read: {', '.join(RVS_NAMES)}."
         )
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FIBERMAP", "GAIA", "align", "filled", "given"]
+from bayes_ddp.tables.values import UNKNOWN_ID, identifiers, real, truth, whole
+
+__all__ = ["FIBERMAP", "FIBERMAP_NAMES", "GAIA", "align", "cleaned", "filled", "given"]
 
 Table = dict[str, np.ndarray]
 
@@ -68,8 +70,49 @@ MISSING = {row.name: row.default for row in FIBERMAP}
 GAIA = ("PARALLAX", "PARALLAX_ERROR", "PMRA", "PMRA_ERROR", "PMDEC", "PMDEC_ERROR")
 """Columns of the extension GAIA besides SOURCE_ID."""
 
+FIBERMAP_NAMES = (
+    *("TARGETID", "TILEID", "OBJTYPE", "REF_ID", "REF_CAT"),
+    *(name for row in FIBERMAP for name in row.sources or (row.name,)),
+)
+"""Every column of a FIBERMAP that is read."""
+
+_IDENTIFIERS = ("TARGETID", "REF_ID", "SOURCE_ID")
+_FLAGS = ("SUCCESS", "PRIMARY")
+_TEXTS = ("SURVEY", "PROGRAM", "SPECTYPE", "SUBTYPE", "RR_SPECTYPE", "OBJTYPE", "REF_CAT")
+_WHOLE = {row.name: int(row.default) for row in FIBERMAP if isinstance(row.default, int)} | dict(
+    dict.fromkeys(("HEALPIX", "TILEID", "RVS_WARN", "ZWARN"), -1),
+    FIBERSTATUS=-1,
+    COADD_FIBERSTATUS=-1,
+)
+"""Columns of whole numbers, and what stands where a cell is unknown."""
+
 _FIRST_SOURCE = 2**32  # below every Gaia source identifier; fillers such as 999999 are smaller
 _GAIA_CATALOGUES = ("G2", "G3", "GE")  # DR2, DR3, EDR3 in REF_CAT
+
+
+def cleaned(table: Table, where: str) -> Table:
+    """The same columns in the types they should have; unknown cells as the reader expects them.
+
+    Identifiers, bit masks and codes are int64, the first ``UNKNOWN_ID`` (TARGETID) or -1 where
+    unknown; flags are False there, numbers NaN. where : file and HDU in messages.
+
+    Raises BadFileError for identifiers in floating point that may have lost digits, and for text
+    in a column of numbers.
+    """
+    clean: Table = {}
+    for name, values in table.items():
+        label = f"{where}: column {name}"
+        if name in _IDENTIFIERS:
+            known = identifiers(values, label)
+            none = UNKNOWN_ID if name == "TARGETID" else -1
+            clean[name] = np.where(known == UNKNOWN_ID, none, known)
+        elif name in _WHOLE:
+            clean[name] = whole(values, label, unknown=_WHOLE[name])
+        elif name in _FLAGS:
+            clean[name] = truth(values, label)
+        else:
+            clean[name] = values.astype(str) if name in _TEXTS else real(values, label)
+    return clean
 
 
 def given(fibermap: Table) -> Table:

@@ -10,7 +10,7 @@ the tile and the group of a coadd by tile, then exposure and fibre. A name that 
 because a file is given twice, gets ``#2`` behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.desi.catalog import coadd_group
-from bayes_ddp.spectra.desi.columns import align, given
-from bayes_ddp.spectra.desi.velocity import find_velocities
+from bayes_ddp.spectra.desi.columns import FIBERMAP_NAMES, align, cleaned, given
+from bayes_ddp.spectra.desi.velocity import Tables, find_velocities
 from bayes_ddp.spectra.lsf import resolution_fwhm
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.raw import RawArm, RawSpectra, concatenate
 from bayes_ddp.tables.repeats import told_apart
+from bayes_ddp.tables.values import UNKNOWN_ID
 
 __all__ = ["DESI_WAVE", "read_desi"]
 
@@ -46,6 +47,7 @@ def read_desi(
     redshifts: Sequence[Path] | None = None,
     *,
     matrices: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> RawSpectra:
     """All rows of some DESI files, in the order of the files.
 
@@ -63,6 +65,9 @@ def read_desi(
         Keep the resolution matrices, three times the size of all else; their widths suffice for a
         fit and are kept in any case.
 
+    columns
+        What the catalogue calls its columns, such as ``{"VRAD": "rv"}``.
+
     Raises BadFileError for files that cannot be read or lack an HDU.
     """
     if not spectra:
@@ -72,7 +77,8 @@ def read_desi(
     raw = concatenate(
         [replace(part, columns=columns) for part, columns in zip(parts, shared, strict=True)]
     )
-    found = find_velocities(raw.columns, catalog, redshifts or ())
+    tables = Tables(catalog, tuple(redshifts or ()), dict(columns or {}))
+    found = find_velocities(raw.columns, tables)
     names, doubled = told_apart(raw.columns["SPECID"])
     return replace(
         raw,
@@ -95,13 +101,18 @@ def _read_file(path: Path, matrices: bool) -> RawSpectra:
                 "spectra-*.fits of a DESI data release, not its redrock file or a camera-combined "
                 "copy."
             )
-        fibermap = file.table("FIBERMAP")
+        fibermap = cleaned(file.table("FIBERMAP", FIBERMAP_NAMES), f"{path}, HDU FIBERMAP")
         group = coadd_group(file)
         header = file.header(0)
         arms = {arm: _read_arm(file, arm, matrices) for arm in present}
     if "TARGETID" not in fibermap:
         raise BadFileError(f"{path}, HDU FIBERMAP has no column TARGETID. Fetch the file again.")
     count = len(fibermap["TARGETID"])
+    unknown = np.flatnonzero(fibermap["TARGETID"] == UNKNOWN_ID)
+    if len(unknown):
+        raise BadFileError(
+            f"{path}, HDU FIBERMAP: row {unknown[0] + 1} has no TARGETID. Fetch the file again."
+        )
     for name, arm in arms.items():
         if len(arm.flux) != count:
             raise BadFileError(
@@ -111,12 +122,12 @@ def _read_file(path: Path, matrices: bool) -> RawSpectra:
     columns = _columns(path, fibermap, group)
     columns = {"SPECID": _names(columns, header), **columns}
     blocks = [arms[a].raw(a) if a in arms else _empty_arm(a, count) for a in DESI_WAVE]
-    unknown = np.full(count, np.nan)
+    nothing = np.full(count, np.nan)
     return RawSpectra(
         survey="desi",
         arms=tuple(blocks),
-        vrad=unknown,
-        vrad_err=unknown,
+        vrad=nothing,
+        vrad_err=nothing,
         ebv=columns["EBV"],
         warn=_warnings(blocks, list(arms.values()), columns, fibermap=fibermap),
         key=("SPECID",),

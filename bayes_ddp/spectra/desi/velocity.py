@@ -3,19 +3,22 @@
 Where the catalogue has no row, redrock's stands in. Which row is whose: ``desi_join``.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from bayes_ddp.files.errors import InputWarning
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.desi.catalog import read_redrock, read_rvs
 from bayes_ddp.spectra.desi.columns import filled
-from bayes_ddp.spectra.desi.join import GROUP, join
+from bayes_ddp.spectra.desi.join import GROUP, Match, join
 from bayes_ddp.spectra.masks import MAX_VRAD, redshift_velocity
+from bayes_ddp.tables.sky import SAME_PLACE, places_of
 
-__all__ = ["Velocities", "find_velocities"]
+__all__ = ["Tables", "Velocities", "find_velocities"]
 
 RVS_FLOOR = 1.0
 """Smallest error of an RVS velocity, km/s (arXiv:2407.06280)."""
@@ -24,7 +27,24 @@ REDROCK_ERROR = 30.0
 """Error of a redrock velocity of a star, km/s; its own ZERR leaves the templates out. Also of an
 RVS velocity that its pipeline warns of, or whose error is unknown or larger."""
 
+_FILLERS = (999.0, 999.9, 999.99)  # of either sign, km/s; larger ones are no velocities at all
+
+_SKY = (("target_ra", "target_dec"),)
+
 Table = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Where velocities come from.
+
+    catalog : the RVS catalogue. redshifts : redrock files. columns : names of ``RVS_NAMES`` ->
+        what the catalogue calls them.
+    """
+
+    catalog: Path | None = None
+    redshifts: tuple[Path, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,8 +64,11 @@ class Velocities:
     columns: Table
 
 
-def find_velocities(columns: Table, catalog: Path | None, redshifts: Sequence[Path]) -> Velocities:
+def find_velocities(columns: Table, tables: Tables) -> Velocities:
     """Velocities of the targets in ``columns`` (TARGETID, the group of each coadd, and more).
+
+    A row whose position is over 2 arcsec from the spectrum's, after proper motion, is of another
+    star: the spectrum has no row, and an InputWarning tells how many there are.
 
     Raises BadFileError for tables that cannot be read or lack a needed column.
     """
@@ -54,23 +77,24 @@ def find_velocities(columns: Table, catalog: Path | None, redshifts: Sequence[Pa
     found, doubled = np.zeros(count, bool), np.zeros(count, bool)
     spectype, doubtful = np.full(count, "", "<U20"), np.zeros(count, bool)
     more: Table = {}
-    if redshifts:
-        table = read_redrock(redshifts)
-        match = join(_keys(columns), table)
+    if tables.redshifts:
+        table = read_redrock(tables.redshifts)
+        match = _join(columns, table, str(tables.redshifts[0]))
         hit, at = match.found, match.row[match.found]
         vrad[hit] = redshift_velocity(table["Z"][at])
         error[hit] = REDROCK_ERROR
         spectype[hit] = table["SPECTYPE"][at]
         more["SUBTYPE"], more["ZWARN"] = np.full(count, "", "<U20"), np.full(count, -1)
         more["SUBTYPE"][hit], more["ZWARN"][hit] = table["SUBTYPE"][at], table["ZWARN"][at]
-        doubtful[hit] = table["ZWARN"][at] > 0
+        doubtful[hit] = table["DOUBTFUL"][at]
         found, doubled = found | hit, doubled | match.doubled
-    if catalog is not None:
-        table, fibermap, gaia = read_rvs(catalog, columns["TARGETID"])
-        match = join(_keys(columns), table)
+    if tables.catalog is not None:
+        table, fibermap, gaia = read_rvs(tables.catalog, columns["TARGETID"], tables.columns)
+        match = _join(columns, table, str(tables.catalog))
         hit, at = match.found, match.row[match.found]
-        vrad[hit] = np.where(table["SUCCESS"][at], table["VRAD"][at], np.nan)
-        given = table["VRAD_ERR"][at].astype(float)
+        filler = np.isin(np.round(np.abs(table["VRAD"][at]), 2), _FILLERS)
+        vrad[hit] = np.where(table["SUCCESS"][at] & ~filler, table["VRAD"][at], np.nan)
+        given = table["VRAD_ERR"][at]
         known = (given > 0) & (given < REDROCK_ERROR)  # False for NaN
         doubtful[hit] = ~known | (table.get("RVS_WARN", np.zeros_like(table["TARGETID"]))[at] != 0)
         error[hit] = np.where(doubtful[hit], REDROCK_ERROR, np.maximum(given, RVS_FLOOR))
@@ -93,6 +117,26 @@ def find_velocities(columns: Table, catalog: Path | None, redshifts: Sequence[Pa
         warn=warn,
         columns={"SPECTYPE": spectype} | more,
     )
+
+
+def _join(columns: Table, table: Table, source: str) -> Match:
+    """The rows of the spectra; warns of those whose TARGETID is that of a star elsewhere."""
+    small = {name.lower(): values for name, values in columns.items()}
+    ours = places_of(small, _SKY, where="FIBERMAP")
+    theirs = places_of(table, _SKY, where=source)
+    both = None if ours is None or theirs is None else (ours, theirs)
+    match = join(_keys(columns), table, both)
+    if match.elsewhere.any():
+        first = columns["TARGETID"][match.elsewhere][0]
+        warnings.warn(
+            f"{source}: {match.elsewhere.sum()} spectra have a TARGETID that stands there at "
+            f"another position (over {SAME_PLACE:g} arcsec away) or at several, the first "
+            f"{first}. They get no velocity from it. Correct the positions, or leave these stars "
+            "out.",
+            InputWarning,
+            stacklevel=2,
+        )
+    return match
 
 
 def _keys(columns: Table) -> Table:

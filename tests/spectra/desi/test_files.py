@@ -138,7 +138,9 @@ def test_spectrum_given_twice_keeps_both_rows_and_unique_names(
     coadd_files: tuple[Path, Path], edited: Callable
 ) -> None:
     def repeat(hdus: fits.HDUList) -> None:
-        hdus["FIBERMAP"].data["TARGETID"][5] = hdus["FIBERMAP"].data["TARGETID"][2]
+        rows = hdus["FIBERMAP"].data
+        for name in ("TARGETID", "TARGET_RA", "TARGET_DEC"):
+            rows[name][5] = rows[name][2]
 
     raw = read_desi([coadd_files[0], edited(repeat)], coadd_files[1])
     names = raw.identifiers()
