@@ -19,7 +19,7 @@ from bayes_ddp.inference.prior import PRIORS, Fixed, Normal, TruncatedNormal, Un
 from bayes_ddp.inference.problem import Nuisance
 from bayes_ddp.inference.samplers import SAMPLERS, Exact, Map, Nuts
 from bayes_ddp.labels import LABELS
-from bayes_ddp.spectra.surveys import SURVEYS, find_survey
+from bayes_ddp.spectra.surveys import SURVEYS, catalog_columns, find_survey
 from bayes_ddp.spectra.table import Layout
 
 __all__ = ["ConfigError", "Input", "Output", "Run", "as_table", "choose", "dump", "load", "parse"]
@@ -39,6 +39,7 @@ class Input:
     survey : key of ``SURVEYS``.
     spectra : names and patterns of files.
     catalog, redshifts : files that the survey's reader takes velocities from.
+    columns : what the catalogue calls the columns that the reader takes from it.
     targetid : only these targets; all where empty.
     minsn : smallest signal-to-noise ratio per pixel in R, as ``spectra.select`` has it.
     spectype : "STAR" fits only what the survey does not call something else, "any" fits every
@@ -51,12 +52,17 @@ class Input:
     spectra: tuple[str, ...]
     catalog: str | None = None
     redshifts: tuple[str, ...] = ()
+    columns: dict[str, str] = Field(default_factory=dict)
     targetid: tuple[Annotated[int, Field(ge=-(2**63), lt=2**63)], ...] = ()
     minsn: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     spectype: Literal["STAR", "any"] = "STAR"
     skipexisting: bool = False
     wave: tuple[float, float] | None = None
     table: Layout | None = None
+
+    def __post_init__(self) -> None:
+        found = catalog_columns(self.survey, self.columns, catalog=self.catalog is not None)
+        object.__setattr__(self, "columns", found)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -167,7 +173,7 @@ def _plain(part: Any) -> dict[str, Any]:
     return {
         k: list(v) if isinstance(v, tuple) else _plain(v) if isinstance(v, Layout) else v
         for k, v in values.items()
-        if v is not None and v != ()
+        if v is not None and v not in ((), {})
     }
 
 

@@ -42,6 +42,14 @@ class Selection:
             "weak in the blue: above 4400 helps stars below 5200 K."
         ),
     ] = None
+    columns: Annotated[
+        tuple[str, ...] | None,
+        Parameter(
+            consume_multiple=True,
+            help="What the catalogue of --catalog calls its columns: --columns VRAD=rv "
+            "VRAD_ERR=e_rv TARGETID=id. May be given again.",
+        ),
+    ] = None
     skipexisting: Annotated[
         bool | None,
         Parameter(help="Do nothing where the output folder has a catalogue already."),
@@ -50,7 +58,11 @@ class Selection:
     def given(self) -> dict[str, Any]:
         """The words that were given, as a table for [input]."""
         told = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in told.items() if value is not None}
+        given = {name: value for name, value in told.items() if value is not None}
+        if "columns" in given:
+            pairs = [pair.partition("=") for pair in given["columns"]]
+            given["columns"] = {name.strip(): column.strip() for name, _, column in pairs}
+        return given
 
 
 def no_star_sentence(number: int, spectype: str) -> str:

@@ -93,6 +93,7 @@ def read_file(run: config.Run, path: Path) -> RawSpectra:
         catalog=None if given.catalog is None else Path(given.catalog),
         redshifts=[Path(p) for p in given.redshifts],
         **({} if given.table is None else {"layout": given.table}),
+        **({"columns": given.columns} if given.columns else {}),
     )
     raw = replace(raw, warn=raw.warn | class_warning(raw.columns))
     if given.spectype == "any":

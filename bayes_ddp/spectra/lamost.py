@@ -18,7 +18,6 @@ A spectrum is cut into the two arms it was merged from, within 5700-5980 Å, whi
 Sources: the files themselves, and the data production descriptions of the releases (lamost.org).
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,14 +27,16 @@ import numpy as np
 
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, open_fits
-from bayes_ddp.files.paths import check_file
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.loggrid import LogGrid, believed, first_pixel, numbers
 from bayes_ddp.spectra.masks import Band
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.survey import Survey, count_one
+from bayes_ddp.tables.names import find_name, missing_column
+from bayes_ddp.tables.read import read_columns
 from bayes_ddp.tables.repeats import told_apart
+from bayes_ddp.tables.values import UNKNOWN_ID, identifiers
 
 __all__ = ["LAMOST", "is_lamost", "read_lamost"]
 
@@ -50,12 +51,15 @@ _NUMBERS = ("COEFF0", "COEFF1", "Z", "Z_ERR", "RA", "DEC", "OBSID", "SPID", "FIB
 _BANDS = "UGRIZ"
 _SNR = (*(f"SN_{b}" for b in _BANDS), *(f"SNR{b}" for b in _BANDS))  # the later releases' names
 _GAIA = "GAIA_SOURCE_ID"
+_CATALOG = ("filename", "obsid")
 
 
 def read_lamost(
     spectra: Sequence[Path],
     catalog: Path | None = None,
     redshifts: Sequence[Path] | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
 ) -> RawSpectra:
     """All stars of some LAMOST files, in the order of the files.
 
@@ -64,9 +68,12 @@ def read_lamost(
     spectra
         spec-*.fits files; releases may be mixed.
     catalog
-        Optional CSV table with the columns ``filename`` and ``obsid``: DR1 headers lack OBSID.
+        Optional table (CSV, ECSV or FITS) with the columns ``filename`` and ``obsid``: DR1 headers
+        lack OBSID.
     redshifts
         Not for this survey: the redshift stands in each header.
+    columns
+        What the catalogue calls its two columns.
 
     Raises BadFileError for files that cannot be read or are on another grid.
     """
@@ -74,7 +81,7 @@ def read_lamost(
         raise BadFileError("LAMOST files carry their redshift: leave the redshift files out.")
     if not spectra:
         raise BadFileError("No spectrum file was given. Name at least one spec-*.fits.")
-    known = _read_obsids(catalog) if catalog is not None else {}
+    known = _read_obsids(catalog, columns or {}) if catalog is not None else {}
     stars = [_read_star(Path(path)) for path in spectra]
     headers = [star.header for star in stars]
     flux = np.stack([star.flux for star in stars])
@@ -82,8 +89,8 @@ def read_lamost(
     vrad, vrad_err, warn = believed(numbers(headers, "Z"), numbers(headers, "Z_ERR"), VRAD_FLOOR)
     edge = GRID.cut - GRID.first
     fwhm = np.where(np.arange(flux.shape[1]) < edge, FWHM["B"], FWHM["R"])
-    columns = _columns(spectra, headers, known)
-    columns["SPECID"], doubled = told_apart(columns["SPECID"])
+    content = _columns(spectra, headers, known)
+    content["SPECID"], doubled = told_apart(content["SPECID"])
     return RawSpectra(
         survey="lamost",
         arms=GRID.arms(flux, ivar, np.broadcast_to(fwhm, flux.shape)),
@@ -92,7 +99,7 @@ def read_lamost(
         ebv=np.full(len(stars), np.nan),
         warn=warn | doubled | GRID.warnings(ivar) | np.array([star.warn for star in stars]),
         key=("SPECID",),
-        columns=columns,
+        columns=content,
     )
 
 
@@ -208,21 +215,20 @@ def _identifier(header: dict[str, Any], name: str) -> str:
     return f"{night}-{str(plate).strip()}_sp{int(spectrograph):02d}-{int(fibre):03d}"
 
 
-def _read_obsids(path: Path) -> dict[str, int]:
-    """File name -> OBSID from a CSV table."""
-    with check_file(path).open(newline="", encoding="utf-8", errors="replace") as stream:
-        reader = csv.DictReader(stream)
-        missing = {"filename", "obsid"} - set(reader.fieldnames or ())
-        if missing:
-            raise BadFileError(
-                f"{path} has no column {sorted(missing)}: the catalogue of LAMOST spectra is a "
-                "CSV table with 'filename' and 'obsid'. Save it as CSV, or leave it out."
-            )
-        return {
-            row["filename"].removesuffix(".gz"): int(float(row["obsid"]))
-            for row in reader
-            if row["obsid"]
-        }
+def _read_obsids(path: Path, columns: Mapping[str, str]) -> dict[str, int]:
+    """File name -> OBSID from a table; rows without either are left out."""
+    table = read_columns(path)
+    found = [find_name(columns.get(name, name), table) for name in _CATALOG]
+    for name, column in zip(_CATALOG, found, strict=True):
+        if column is None:
+            raise missing_column(path, columns.get(name, name), table, known=_CATALOG)
+    files, numbers = (table[str(column)] for column in found)
+    obsid = identifiers(numbers, f"{path}: column {found[1]}")
+    return {
+        Path(str(name)).name.removesuffix(".gz"): int(number)
+        for name, number in zip(files.tolist(), obsid, strict=True)
+        if str(name) and number != UNKNOWN_ID
+    }
 
 
 LAMOST = Survey(
@@ -231,6 +237,7 @@ LAMOST = Survey(
     read=read_lamost,
     recognise=is_lamost,
     count=count_one,
+    catalog_columns=_CATALOG,
     lsf_sd=0.10,  # the LSF is not measured; fibres differ
     bands=(
         *(

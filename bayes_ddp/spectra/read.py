@@ -8,7 +8,7 @@ from typing import Any
 from bayes_ddp.files.paths import expand
 from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.survey import Survey
-from bayes_ddp.spectra.surveys import SURVEYS, find_survey, recognise
+from bayes_ddp.spectra.surveys import SURVEYS, catalog_columns, find_survey, recognise
 from bayes_ddp.spectra.table import Layout, layout_of
 
 __all__ = ["expand_files", "read", "survey_of"]
@@ -22,6 +22,7 @@ def read(
     catalog: PathLike | None = None,
     redshifts: PathLike | Sequence[PathLike] = (),
     survey: str | None = None,
+    columns: Mapping[str, str] | None = None,
     layout: Layout | Mapping[str, Any] | None = None,
 ) -> RawSpectra:
     """All spectra of some files of one survey, in the order of the files.
@@ -34,6 +35,8 @@ def read(
         DESI: FITS table with VRAD. LAMOST: CSV table of file names and OBSID. None for others.
     redshifts
         DESI: redrock files, one or several, with patterns as in ``path``. None for others.
+    columns
+        What the catalogue calls its columns, where not as expected, such as ``{"VRAD": "rv"}``.
     survey
         Key of ``SURVEYS``. By default the survey whose format the first file has; with a
         ``layout``, 'table'.
@@ -56,6 +59,7 @@ def read(
         files,
         catalog=None if catalog is None else Path(catalog),
         redshifts=expand_files(redshifts) if redshifts else [],
+        **_columns_option(chosen, columns, catalog is not None),
         **_layout_option(chosen, layout, files[0]),
     )
 
@@ -83,6 +87,14 @@ def expand_files(path: PathLike | Sequence[PathLike]) -> list[Path]:
             )
         files.extend(map(Path, found))
     return files
+
+
+def _columns_option(
+    survey: Survey, columns: Mapping[str, str] | None, catalog: bool
+) -> dict[str, dict[str, str]]:
+    """The reader's option ``columns``, where there are any."""
+    found = catalog_columns(survey.name, columns or {}, catalog=catalog)
+    return {"columns": found} if found else {}
 
 
 def _layout_option(

@@ -45,6 +45,9 @@ class Survey:
         Endings of files other than FITS that are this survey's.
     file_kind
         What one of its files is, behind the title: a coadd, a spectrum.
+    catalog_columns
+        Names that the reader takes from ``catalog``; it then has the option ``columns``, what the
+        file calls them. Empty for a survey without a catalogue.
     needs_layout
         Whether a ``Layout`` has to say what the arrays of a file are.
     """
@@ -59,6 +62,7 @@ class Survey:
     bands: tuple[Band, ...] = ()
     suffixes: tuple[str, ...] = ()
     file_kind: str = "spectrum"
+    catalog_columns: tuple[str, ...] = ()
     needs_layout: bool = False
 
 

@@ -5,6 +5,7 @@ that the formats with the strictest marks come first and tables of any origin la
 """
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 
 from bayes_ddp.files.compressed import suffix
@@ -15,8 +16,9 @@ from bayes_ddp.spectra.lamost import LAMOST
 from bayes_ddp.spectra.sdss import SDSS
 from bayes_ddp.spectra.survey import Survey
 from bayes_ddp.spectra.table import TABLE
+from bayes_ddp.tables.names import parse_columns
 
-__all__ = ["SURVEYS", "find_survey", "recognise"]
+__all__ = ["SURVEYS", "catalog_columns", "find_survey", "recognise"]
 
 SURVEYS: dict[str, Survey] = {survey.name: survey for survey in (DESI, LAMOST, SDSS, TABLE)}
 
@@ -28,6 +30,23 @@ def find_survey(name: str) -> Survey:
     near = difflib.get_close_matches(str(name), SURVEYS, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     raise ValueError(f"{name!r} is not a survey.{hint} Surveys: {list(SURVEYS)}.")
+
+
+def catalog_columns(survey: str, columns: Mapping[str, str], *, catalog: bool) -> dict[str, str]:
+    """Name that the survey's reader takes from its catalogue -> what that calls it.
+
+    columns : the same in any case. catalog : whether there is a catalogue.
+
+    Raises ValueError for names that are not read, and where there is no catalogue to name them in.
+    """
+    names = find_survey(survey).catalog_columns
+    if columns and not (names and catalog):
+        raise ValueError(
+            f"columns {dict(columns)} name those of a catalogue, "
+            + ("and none is given: add 'catalog'." if names else f"and '{survey}' takes none.")
+        )
+    pairs = [f"{name}={column}" for name, column in columns.items()]
+    return parse_columns(pairs, names, option="columns") if pairs else {}
 
 
 def recognise(path: Path) -> Survey:

@@ -125,7 +125,7 @@ def test_packed_file_is_the_same_star(files: list[Path], raw: RawSpectra, tmp_pa
 
 
 def test_catalogue_that_is_no_csv_is_named(files: list[Path]) -> None:
-    with pytest.raises(BadFileError, match=r"spec-.*a CSV table with 'filename' and 'obsid'"):
+    with pytest.raises(BadFileError, match=r"spec-.*has no table.*catalogue or CSV"):
         read_lamost(files[:1], files[0])
 
 

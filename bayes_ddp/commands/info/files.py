@@ -28,6 +28,7 @@ from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.parts import FORMAT, find_parts
 from bayes_ddp.labels import LABELS
 from bayes_ddp.spectra.surveys import SURVEYS
+from bayes_ddp.tables.values import real
 
 __all__ = ["describe"]
 
@@ -158,7 +159,7 @@ def _velocities(kind: str, table: dict[str, np.ndarray]) -> Told:
             told = ", ".join(f"{n} {what}" for what, n in figures[name.lower()].items())
             lines.append(f"  {name}: {told}")
     for name, unit in (("Z", ""), ("VRAD", " km/s"), ("VRAD_ERR", " km/s")):
-        values = np.asarray(table.get(name, ()), float)
+        values = real(table.get(name, np.zeros(0)), f"{kind}: column {name}")
         values = values[np.isfinite(values)]
         if len(values):
             figures[name.lower()] = [float(values.min()), float(values.max())]

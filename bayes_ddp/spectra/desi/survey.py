@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, scan_fits
+from bayes_ddp.spectra.desi.catalog import RVS_NAMES
 from bayes_ddp.spectra.desi.read import DESI_WAVE, read_desi
 from bayes_ddp.spectra.masks import Band
 from bayes_ddp.spectra.survey import Survey
@@ -40,4 +41,5 @@ DESI = Survey(
     edge_pixels=5,
     bands=(Band("blue end", 3600.0, 3650.0, "instrument", "mask", continuum=True),),
     file_kind="coadd",
+    catalog_columns=RVS_NAMES,
 )
