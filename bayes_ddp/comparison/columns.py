@@ -50,7 +50,7 @@ def error_name(content: Mapping[str, object], column: str) -> str | None:
     names = (
         *(f"{column}_{ending}" for ending in ("err", "error", "unc", "sigma")),
         *(f"{start}_{column}" for start in ("e", "err", "sigma")),
-        f"e{column.removeprefix('_')}",  # e__Fe_H_ of __Fe_H_
+        *((f"e{column}",) if column.startswith("_") else ()),  # e__Fe_H_ of __Fe_H_
     )
     return next((name for name in names if name in content), None)
 
