@@ -1,9 +1,12 @@
 """From parts to the catalogue; nothing but the parts is read.
 
 Parts may have different columns of the input: what one lacks is unknown there. A spectrum that is
-in two parts, because a file was given twice, gets ``#2`` behind its identifier and a warning.
+in two parts, because a file was given twice, gets ``#2`` behind its identifier and a warning. Two
+stars of one TARGETID that have the velocity of one row lose their labels: one part alone cannot
+know of the other.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +15,13 @@ from astropy.table import Table, vstack
 
 from bayes_ddp.catalog.table import make_catalogue
 from bayes_ddp.emulator.limits import ModelLimits
+from bayes_ddp.files.errors import InputWarning
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.parts import Part, read_part
+from bayes_ddp.labels import LABELS
 from bayes_ddp.spectra.desi.columns import MISSING
 from bayes_ddp.tables.repeats import told_apart
+from bayes_ddp.tables.sky import place_numbers, places_of
 
 __all__ = ["merge"]
 
@@ -45,7 +51,48 @@ def merge(
             about = table[column]
             table[column] = values
             table[column].description, table[column].meta = about.description, about.meta
+        _withdraw(table, _shared_velocities(table))
     return table, cards
+
+
+def _shared_velocities(table: Table) -> np.ndarray:
+    """[row] bool, whether stars at several places have one TARGETID and one velocity."""
+    names = ("TARGETID", "TARGET_RA", "TARGET_DEC", "PMRA", "PMDEC", "REF_EPOCH")
+    columns = {n.lower(): np.asarray(table[n]) for n in names if n in table.colnames}
+    places = places_of(columns, [("target_ra", "target_dec")], where="catalogue")
+    velocity = np.asarray(table["VRAD_IN"])
+    wrong = np.zeros(len(table), bool)
+    if places is None or "targetid" not in columns:
+        return wrong
+    trusted = np.isfinite(velocity) & ((np.asarray(table["WARN"]) & int(WARN.BAD_RV)) == 0)
+    rows = np.flatnonzero(trusted & places.known)
+    code = np.unique(
+        np.stack([columns["targetid"][rows], velocity[rows].view(np.int64)]),
+        axis=1,
+        return_inverse=True,
+    )[1].reshape(-1)
+    number = place_numbers(code, places.take(rows))
+    several = np.unique(code[number > 0])
+    wrong[rows[np.isin(code, several)]] = True
+    return wrong
+
+
+def _withdraw(table: Table, rows: np.ndarray) -> None:
+    """Take the labels of these rows away, with warnings."""
+    if not rows.any():
+        return
+    first = np.asarray(table["TARGETID"])[rows][0]
+    warnings.warn(
+        f"{rows.sum()} spectra at different positions have one TARGETID and the velocity of one "
+        f"row, the first {first}: they have no labels. Give a catalogue with positions "
+        "(TARGET_RA, TARGET_DEC).",
+        InputWarning,
+        stacklevel=2,
+    )
+    table["WARN"][rows] |= int(WARN.NO_CATALOG_ROW | WARN.DOUBLED_ROW)
+    for row in LABELS:
+        if row.column in table.colnames:
+            table[row.column][rows] = np.nan
 
 
 def _stacked(tables: list[Table]) -> Table:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayes_ddp.spectra.desi.join import GROUP, join
+from bayes_ddp.tables.sky import Places
 
 key = st.tuples(
     st.sampled_from([-3, 7]),
@@ -69,3 +70,39 @@ def test_case_of_survey_and_program_does_not_matter():
     table = table_of([(1, "SV1", "DARK", 5, -1)], ("SURVEY", "PROGRAM", "HEALPIX"))
     match = join(table_of([(1, "sv1", "dark", 5, -1)]), table)
     assert match.found.all() and match.exact.all()
+
+
+placed = st.tuples(key, st.sampled_from([-1, 0, 1]))
+
+
+def place_of(numbers) -> Places:
+    """Places four arcmin apart; -1 is none."""
+    number = np.array(numbers, float)
+    unknown = np.full(len(number), np.nan)
+    dec = np.where(number < 0, np.nan, number / 15)
+    return Places(np.zeros(len(number)), dec, unknown, unknown, unknown)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    ours=st.lists(placed, min_size=1, max_size=6),
+    rows=st.lists(placed, min_size=1, max_size=8),
+    columns=st.sets(st.sampled_from(GROUP)),
+)
+def test_no_spectrum_gets_the_row_of_another_place(ours, rows, columns):
+    table, mine = table_of([k for k, _ in rows], columns), table_of([k for k, _ in ours])
+    here, there = [p for _, p in ours], [p for _, p in rows]
+    match = join(mine, table, (place_of(here), place_of(there)))
+    free = join(mine, table)
+    for i, row in enumerate(match.row):
+        if row < 0:
+            # it is only lost where places matter
+            assert free.row[i] < 0 or match.elsewhere[i]
+            continue
+        assert mine["TARGETID"][i] == table["TARGETID"][row]
+        assert here[i] == there[row] or -1 in (here[i], there[row])
+        sharing = {here[j] for j in np.flatnonzero(match.row == row)} - {-1}
+        assert len(sharing) <= 1
+    unplaced = join(mine, table, (place_of([-1] * len(ours)), place_of([-1] * len(rows))))
+    np.testing.assert_array_equal(unplaced.row, free.row)
+    np.testing.assert_array_equal(unplaced.exact, free.exact)
