@@ -35,13 +35,13 @@ def suffix(path: Path) -> str:
 def unpacked(path: Path) -> Iterator[Path]:
     """The file itself, or, of one that gzip packed, a plain copy that is gone afterwards.
 
-    The copy lies in the folder for temporary files (TMPDIR). Raises BadFileError for a file that
+    The path is absolute, since readers of tables expand a leading ``~``. The copy lies in the folder for temporary files (TMPDIR). Raises BadFileError for a file that
     cannot be unpacked, or unpacks to more than 4 GiB.
     """
     with path.open("rb") as stream:
         packed = stream.read(2) == _MAGIC
     if not packed:
-        yield path
+        yield Path.cwd() / path
         return
     with tempfile.TemporaryDirectory(prefix="bayes-ddp-") as folder:
         copy = Path(folder) / f"unpacked{suffix(path)}"

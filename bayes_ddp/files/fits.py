@@ -19,7 +19,7 @@ from bayes_ddp.files.checksums import verify_checksums
 from bayes_ddp.files.compressed import unpacked
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fields import Field
-from bayes_ddp.files.paths import check_file
+from bayes_ddp.files.paths import check_file, library_name
 from bayes_ddp.files.rows import Rows, memory_of, read_rows, text_of
 from bayes_ddp.files.structure import MAX_BYTES, Hdu, scan
 
@@ -153,19 +153,21 @@ def open_fits(path: str | os.PathLike[str], *, edited: bool = False) -> Iterator
     with unpacked(path) as plain:
         hdus = scan(plain, path)
         verify_checksums(plain, hdus, path, edited=edited)
-        try:
-            handle = fitsio.FITS(str(plain), "r")
-        except (OSError, ValueError) as error:
-            raise BadFileError(
-                f"{path} cannot be read as FITS ({error}). Fetch it again."
-            ) from None
-        with handle:
+        with library_name(plain) as name, _opened(name, path) as handle:
             if len(handle) != len(hdus):
                 raise BadFileError(
                     f"{path}: {len(hdus)} HDUs by their sizes, {len(handle)} by the FITS library. "
                     "The file is damaged: fetch it again."
                 )
             yield FitsFile(path, tuple(hdu.name for hdu in hdus), plain, handle, tuple(hdus))
+
+
+def _opened(name: str, path: Path) -> Any:
+    """The handle of the FITS library; BadFileError where it cannot open the file."""
+    try:
+        return fitsio.FITS(name, "r")
+    except (OSError, ValueError) as error:
+        raise BadFileError(f"{path} cannot be read as FITS ({error}). Fetch it again.") from None
 
 
 def scan_fits(path: str | os.PathLike[str]) -> list[Hdu]:

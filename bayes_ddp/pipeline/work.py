@@ -171,6 +171,7 @@ def _place(setup: Setup, folder: Path, task: Task, *, raw: RawSpectra) -> tuple[
     """(path, fingerprint) of the part of a task."""
     mark = fingerprint(setup, raw)
     stem = Path(task.path.name.removesuffix(".gz")).stem
+    stem = stem.encode()[:160].decode(errors="ignore")  # a file system allows 255 bytes
     rows = f"-{task.start:05d}" if task.start else ""
     return folder / f"{stem}{rows}-{mark[:12]}.nc", mark
 

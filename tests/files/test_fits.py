@@ -54,13 +54,25 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["a.fits[1]", "!a.fits", "a.fits(b)", "http://x/a.fits", "-a.fits", "a\nb.fits", "a|b.fits"],
-)
-def test_names_that_a_fits_library_would_interpret_are_refused(name: str) -> None:
-    with pytest.raises(BadFileError, match="Rename the file"):
+@pytest.mark.parametrize("name", ["http://x/a.fits", "a\nb.fits", "a\x7f.fits", "\udcff.fits"])
+def test_addresses_and_names_that_cannot_be_written_are_refused(name: str) -> None:
+    with pytest.raises(BadFileError, match="refused as a file name") as error:
         check_file(name)
+    assert str(error.value).isprintable() and str(error.value).isascii()
+
+
+@pytest.mark.parametrize("name", ["a.fits[1]", "!a.fits", "a.fits(b)", "-a.fits", "a|b.fits"])
+def test_name_that_a_fits_library_would_interpret_is_the_name_of_one_file(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """``a.fits`` beside it is another file, which is not read in its place."""
+    fits.writeto(tmp_path / "a.fits", np.zeros((4, 50), np.float32))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadFileError, match="Check the path"):
+        check_file(name)
+    flux = read_image(image, "FLUX")
+    image.rename(name)
+    np.testing.assert_array_equal(read_image(Path(name), "FLUX"), flux)
 
 
 def test_only_existing_regular_files_are_opened(tmp_path: Path) -> None:
