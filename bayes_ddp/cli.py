@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from bayes_ddp.commands.terminal import Selection, plain, progress_bar
+from bayes_ddp.commands.streams import run_command
+from bayes_ddp.commands.terminal import Overwrite, Selection, plain, progress_bar
 from bayes_ddp.comparison.options import Choice
 from bayes_ddp.files.errors import InputWarning
 
@@ -23,27 +24,16 @@ app = App(
     default_parameter=Parameter(negative_iterable=(), negative_bool=()),
 )
 
-Json = Annotated[bool, Parameter(name="--json", negative="")]
+Json = Annotated[
+    bool, Parameter(name="--json", negative="", help="Print the figures as one JSON object.")
+]
+Quiet = Annotated[bool, Parameter(negative="", help="Show no progress.")]
 
 
 def main() -> None:
     """Run the command line; one sentence and exit status 1 for anything the user can mend."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]
-    try:
-        app()
-    except BrokenPipeError:  # the reader of a pipe, such as head, has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, RuntimeError, KeyError) as error:
-        if os.environ.get("BAYES_DDP_TRACEBACK"):
-            raise
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        if isinstance(error, OSError) and error.filename and error.strerror:
-            text = f"{error.filename}: {error.strerror}. Check the path."
-        print(f"bayes-ddp: {text}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("bayes-ddp: stopped; the same command goes on from here.", file=sys.stderr)
-        sys.exit(130)
+    run_command(app)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
@@ -71,7 +61,14 @@ def _tell(figures: dict[str, Any], text: str, as_json: bool) -> None:
 
 @app.command
 def run(
-    file: Path, /, *, chosen: Selection | None = None, json: Json = False, quiet: bool = False
+    file: Path,
+    /,
+    *,
+    chosen: Selection | None = None,
+    output: Path | None = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fit the spectra of a run file and write catalogue, draws and pictures.
 
@@ -82,16 +79,15 @@ def run(
     file
         Run file, for example runs/demo/run.toml. The options about spectra replace words of its
         [input].
-    json
-        Print the figures as one JSON object.
-    quiet
-        Show no progress.
+    output
+        Folder for the results instead of [output] directory.
     """
     _start_jax()
     from bayes_ddp import config
 
-    settings = config.choose(config.load(file), chosen.given() if chosen else {})
-    _run(settings, as_json=json, quiet=quiet)
+    words = chosen.given() if chosen else {}
+    settings = config.choose(config.load(file), words, output=output)
+    _run(settings, overwrite=overwrite, as_json=json, quiet=quiet)
 
 
 @app.command
@@ -107,8 +103,9 @@ def fit(
     sampler: Literal["exact", "map", "nuts"] = "exact",
     mismatch: bool = False,
     seed: int = 1,
+    overwrite: Overwrite = False,
     json: Json = False,
-    quiet: bool = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fit spectra given on the command line; the run file this stands for goes into the output.
 
@@ -134,10 +131,6 @@ def fit(
         Add the model's measured mismatch to real stars to the error.
     seed
         Of the random draws.
-    json
-        Print the figures as one JSON object.
-    quiet
-        Show no progress.
     """
     _start_jax()
     from bayes_ddp import config
@@ -159,14 +152,15 @@ def fit(
     }
     if catalog:
         table["input"]["catalog"] = str(catalog)
-    _run(config.parse(table, source="bayes-ddp fit", base=Path.cwd()), as_json=json, quiet=quiet)
+    settings = config.parse(table, source="bayes-ddp fit", base=Path.cwd())
+    _run(settings, overwrite=overwrite, as_json=json, quiet=quiet)
 
 
-def _run(settings: Any, *, as_json: bool, quiet: bool) -> None:
+def _run(settings: Any, *, overwrite: bool, as_json: bool, quiet: bool) -> None:
     from bayes_ddp.commands.run import run_and_describe
 
     with progress_bar(quiet) as progress:
-        figures, text = run_and_describe(settings, progress=progress)
+        figures, text = run_and_describe(settings, progress=progress, overwrite=overwrite)
     _tell(figures, text, as_json)
 
 
@@ -177,8 +171,9 @@ def demo(
     *,
     stars: int = 64,
     seed: int = 1,
+    overwrite: Overwrite = False,
     json: Json = False,
-    quiet: bool = False,
+    quiet: Quiet = False,
 ) -> None:
     """Simulate DESI spectra from physical models the emulator never saw, fit them, show how well.
 
@@ -190,16 +185,14 @@ def demo(
         How many stars to simulate.
     seed
         Of labels, noise and velocities.
-    json
-        Print the figures as one JSON object.
-    quiet
-        Show no progress.
     """
     _start_jax()
     from bayes_ddp.commands import demo as line
 
     with progress_bar(quiet) as progress:
-        figures, text = line.demo(folder, stars=stars, seed=seed, progress=progress)
+        figures, text = line.demo(
+            folder, stars=stars, seed=seed, progress=progress, overwrite=overwrite
+        )
     _tell(figures, text, json)
 
 
@@ -212,8 +205,9 @@ def simulate(
     spectra: int = 0,
     faint: float = 19.0,
     check: bool = False,
+    overwrite: Overwrite = False,
     json: Json = False,
-    quiet: bool = False,
+    quiet: Quiet = False,
 ) -> None:
     """Draw a mock Milky Way as DESI, Gaia and 2MASS would see it, with the truth of every star.
 
@@ -231,10 +225,6 @@ def simulate(
         Limit of the survey in r: 19 is DESI's main survey, 20 its survey validation.
     check
         Print and draw how the stars compare with the paper's statements and with the inputs.
-    json
-        Print the figures as one JSON object.
-    quiet
-        Show no progress.
     """
     _start_jax()
     from bayes_ddp.commands import mock as mocking
@@ -242,7 +232,9 @@ def simulate(
 
     request, settings = mocking.Request(stars, spectra, check), Settings(seed, faint=faint)
     with progress_bar(quiet) as progress:
-        figures, text = mocking.make_mock(output, request, settings, progress=progress)
+        figures, text = mocking.make_mock(
+            output, request, settings, progress=progress, overwrite=overwrite
+        )
     _tell(figures, text, json)
 
 
@@ -256,8 +248,6 @@ def info(path: str, /, *, output: Path | None = None, json: Json = False) -> Non
         File or folder, or the name of a shipped model.
     output
         PNG into which a model's training labels and draws of its prior are drawn.
-    json
-        Print the figures as one JSON object.
     """
     _start_jax()
     from bayes_ddp.commands.info import describe
@@ -292,21 +282,29 @@ def compare(
         table with labels and identifiers or positions.
     output
         PNG to draw the differences into, coloured by S/N or by the first key of --by.
-    json
-        Print the figures as one JSON object.
     """
     from bayes_ddp.comparison.run import compare as compare_files
 
-    result = compare_files(catalogue, other, choice)
     if output:
         from bayes_ddp.commands import pictures
 
+        pictures.check_picture(output)
+    result = compare_files(catalogue, other, choice)
+    if output:
         pictures.draw_comparison(result, output)
     _tell(result.rows_as_dict(), result.format_table(), json)
 
 
 @app.command
-def mismatch(file: Path, /, *, snr: float = 50.0, write: bool = False, json: Json = False) -> None:
+def mismatch(
+    file: Path,
+    /,
+    *,
+    snr: float = 50.0,
+    write: bool = False,
+    output: Path | None = None,
+    json: Json = False,
+) -> None:
     """Measure where the model does not match real stars, from the fits of a run.
 
     Parameters
@@ -317,14 +315,14 @@ def mismatch(file: Path, /, *, snr: float = 50.0, write: bool = False, json: Jso
         Only stars whose median signal-to-noise ratio exceeds this.
     write
         Put the spectrum into the model's folder and its figures into the card.
-    json
-        Print the figures as one JSON object.
+    output
+        PNG to draw it into. By default pictures/mismatch.png in the run's folder.
     """
     _start_jax()
     from bayes_ddp import config
     from bayes_ddp.commands import mismatch as measuring
 
-    figures, text = measuring.measure(config.load(file), snr=snr, write=write)
+    figures, text = measuring.measure(config.load(file), snr=snr, write=write, picture=output)
     _tell(figures, text, json)
 
 
@@ -344,8 +342,6 @@ def physics(
         Folders with g_*.npz or ref_*.npz.
     models
         The models folder of the clone.
-    json
-        Print the figures as one JSON object.
     """
     from bayes_ddp.emulator.physics import library as packing
 
@@ -369,8 +365,6 @@ def train(
         Models to train; without any, every folder of models/ that has a train.toml.
     models
         The models folder of the clone.
-    json
-        Print the figures as one JSON object.
     """
     _start_jax()
     from bayes_ddp.commands.train import train_models

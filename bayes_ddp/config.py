@@ -99,7 +99,7 @@ def load(path: Path) -> Run:
     """The run of a run.toml; raises ConfigError naming file, table and the nearest known word."""
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Give a run file.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -141,13 +141,17 @@ def parse(table: dict[str, Any], *, source: str, base: Path | None = None) -> Ru
     return _build(Run, {"seed": table.get("seed", 1), **built}, source)
 
 
-def choose(run: Run, words: dict[str, Any]) -> Run:
+def choose(run: Run, words: dict[str, Any], *, output: Path | None = None) -> Run:
     """The run with some words of [input] replaced, as the command line does.
 
-    words : name -> value, of targetid, minsn, spectype and skipexisting.
+    words : name -> value, of targetid, minsn, spectype and skipexisting. output : another folder
+    for the results, from the current one.
     """
     table = as_table(run)["input"] | words
-    return replace(run, input=_build(Input, table, "command line, [input]"))
+    chosen = replace(run, input=_build(Input, table, "command line, [input]"))
+    if output is None:
+        return chosen
+    return replace(chosen, output=replace(run.output, directory=str(Path.cwd() / output)))
 
 
 def dump(run: Run) -> str:

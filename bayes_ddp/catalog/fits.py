@@ -16,7 +16,7 @@ from astropy.table import Table
 from bayes_ddp.catalog.columns import column_of, table_column
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import open_fits
-from bayes_ddp.files.paths import atomic_write
+from bayes_ddp.files.outputs import write_fits
 from bayes_ddp.flags import describe
 from bayes_ddp.tables.fits import (
     add_checksums,
@@ -47,7 +47,8 @@ def write_catalogue(table: Table, path: Path, provenance: Mapping[str, Any]) -> 
     provenance : FITS keyword -> text or number
         Versions, emulator and its hash, seed, CALSCALE: what it takes to make the file again.
 
-    Raises ValueError for a keyword that FITS does not have, or masked values.
+    Raises ValueError for a keyword that FITS does not have, or masked values; OutputError where
+    a file that is not ours has that name.
     """
     if table.has_masked_columns:
         masked = [name for name in table.colnames if hasattr(table[name], "mask")]
@@ -62,8 +63,7 @@ def write_catalogue(table: Table, path: Path, provenance: Mapping[str, Any]) -> 
         hdu.header[key] = card_value(value)
     hdus = fits.HDUList([fits.PrimaryHDU(), hdu])
     add_checksums(hdus)
-    with atomic_write(path) as temporary:
-        hdus.writeto(temporary)
+    write_fits(path, hdus)
 
 
 def _records(table: Table) -> np.ndarray:

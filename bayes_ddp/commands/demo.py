@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.io import fits
 from astropy.table import Table
 
 from bayes_ddp import config
 from bayes_ddp.commands import pictures
 from bayes_ddp.emulator.card import find_model
 from bayes_ddp.emulator.physics.library import read_held_out
-from bayes_ddp.files.paths import atomic_write
+from bayes_ddp.files.outputs import check_replaceable, write_fits
 from bayes_ddp.inference.calibration import Recovery, recovery
 from bayes_ddp.inference.parts import read_part
 from bayes_ddp.inference.posterior import concatenate
 from bayes_ddp.labels import LABELS, label
 from bayes_ddp.pipeline import run as pipeline
+from bayes_ddp.pipeline.outputs import check_outputs
 from bayes_ddp.spectra.desi.writer import write_coadd, write_rvs_catalog
 from bayes_ddp.spectra.expose import ModelSpectra, Simulation, simulate_coadd
 
@@ -60,40 +62,48 @@ def simulate_files(folder: Path, *, stars: int, seed: int) -> np.ndarray:
     truth = held.labels[rows]
     models = ModelSpectra(held.wave, flux[rows], held.fwhm)
     simulated = simulate_coadd(models, Simulation(stars=stars), seed)
+    names = ("coadd-demo.fits", "rvs-demo.fits", "truth.fits")
+    check_replaceable(folder / name for name in names)
     folder.mkdir(parents=True, exist_ok=True)
     write_coadd(folder / "coadd-demo.fits", simulated)
     write_rvs_catalog(folder / "rvs-demo.fits", simulated)
     table = Table(truth, names=[row.column for row in LABELS])
     table.add_column(simulated.targetid, name="TARGETID", index=0)
-    with atomic_write(folder / "truth.fits") as path:
-        table.write(path, format="fits", overwrite=True)
+    write_fits(folder / "truth.fits", fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(table)]))
     return truth
 
 
 def demo(
-    folder: Path, *, stars: int, seed: int, progress: pipeline.Progress
+    folder: Path, *, stars: int, seed: int, progress: pipeline.Progress, overwrite: bool = False
 ) -> tuple[dict[str, Any], str]:
-    """(figures, text to print) of the whole line, run in ``folder``; writes FOLDER/output."""
+    """(figures, text to print) of the whole line, run in ``folder``; writes FOLDER/output.
+
+    overwrite : as in ``pipeline.run``.
+    """
     if stars < 1:
         raise ValueError(f"--stars {stars}: simulate at least one star.")
     folder.mkdir(parents=True, exist_ok=True)
     run_file = folder / "run.toml"
     if not run_file.exists():
-        run_file.write_text(RUN)
-    truth = simulate_files(folder / "output" / "simulated", stars=stars, seed=seed)
+        run_file.write_text(RUN, encoding="utf-8")
     settings = config.load(run_file)
     if not settings.output.draws:
         raise ValueError(
             f"{run_file} has [output] draws = false, and the recovery needs the draws. Set it to "
             "true."
         )
-    outcome = pipeline.run(settings, progress=progress)
+    output = Path(settings.output.directory)
+    check_outputs(settings, overwrite=overwrite)
+    pictures.check_pictures(output)
+    pictures.check_picture(output / "pictures" / "recovery.png")
+    truth = simulate_files(folder / "output" / "simulated", stars=stars, seed=seed)
+    outcome = pipeline.run(settings, progress=progress, overwrite=overwrite)
     names = outcome.setup.emulator.space.names
     mean, sd, _ = _summaries(outcome)
     published = np.isfinite(_column(outcome, ""))
     rows = recovery_table(outcome, truth)
     drawn = pictures.draw(outcome, truth)
-    to = outcome.path.parent / "pictures" / "recovery.png"
+    to = output / "pictures" / "recovery.png"
     drawn.append(pictures.draw_recovery(truth, mean, sd, published=published, names=names, to=to))
     figures = pipeline.figures(outcome) | {
         "recovery": [row.row() for row in rows],

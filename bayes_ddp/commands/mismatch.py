@@ -16,15 +16,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.table import Table
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d
 
 from bayes_ddp import config
 from bayes_ddp.catalog.fits import read_catalogue
-from bayes_ddp.emulator.error import write_mismatch
+from bayes_ddp.commands.pictures import check_picture, save
+from bayes_ddp.emulator.error import mismatch_files, write_mismatch
 from bayes_ddp.emulator.network import Card
-from bayes_ddp.files.paths import atomic_write
+from bayes_ddp.files.outputs import check_replaceable
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.residuals import model_spectra
 from bayes_ddp.pipeline.plan import plan
@@ -54,7 +54,9 @@ class Residuals(NamedTuple):
     noise: np.ndarray
 
 
-def measure(run: config.Run, *, snr: float, write: bool) -> tuple[dict[str, Any], str]:
+def measure(
+    run: config.Run, *, snr: float, write: bool, picture: Path | None = None
+) -> tuple[dict[str, Any], str]:
     """(figures, text to print) of the mismatch of a run's model to the stars that the run fitted.
 
     Parameters
@@ -65,14 +67,20 @@ def measure(run: config.Run, *, snr: float, write: bool) -> tuple[dict[str, Any]
         Only stars whose median signal-to-noise ratio per pixel is above this.
     write
         Put the spectrum beside the model's weights and the figures into its card.
+    picture
+        PNG to draw; by default ``pictures/mismatch.png`` in the run's folder.
 
-    Draws ``pictures/mismatch.png`` into the run's folder. Raises ValueError where the run is not
-    finished, was made with other weights, or has fewer than ten such stars.
+    Raises ValueError where the run is not finished, was made with other weights, or has fewer than
+    ten such stars; OutputError where a file that is not ours would be replaced.
     """
     output = Path(run.output.directory)
+    picture = picture or output / "pictures" / "mismatch.png"
+    check_picture(picture)
     # the mismatch itself must not be in the variance that is taken off
     plain = replace(run, nuisance=replace(run.nuisance, mismatch=False))
     setup = open_run(plain)
+    if write:
+        check_replaceable(mismatch_files(setup.card.folder))
     table = _finished(output, setup.card)
     rows = _usable(table, snr)
     if len(rows) < MIN_STARS:
@@ -92,7 +100,7 @@ def measure(run: config.Run, *, snr: float, write: bool) -> tuple[dict[str, Any]
         "survey": run.input.survey,
         "emulator_sha256": setup.card.sha256,
     }
-    picture = _draw(wave, mismatch, offset, to=output / "pictures" / "mismatch.png")
+    _draw(wave, mismatch, offset, to=picture)
     lines = _lines(figures)
     if write:
         write_mismatch(setup.card.folder, mismatch, figures)
@@ -257,7 +265,6 @@ def _lines(figures: dict[str, Any]) -> list[str]:
 def _draw(wave: np.ndarray, mismatch: np.ndarray, offset: np.ndarray, *, to: Path) -> Path:
     """Mismatch and median residual against wavelength, as PNG."""
     figure = Figure(figsize=(12, 5.5), layout="constrained")
-    FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True)
     upper.plot(wave, 100 * mismatch, color="0.15", linewidth=0.7)
     lower.plot(wave, 100 * offset, color="0.4", linewidth=0.5)
@@ -272,7 +279,4 @@ def _draw(wave: np.ndarray, mismatch: np.ndarray, offset: np.ndarray, *, to: Pat
         axes.tick_params(direction="in", top=True, right=True)
         for edge in REGIONS:
             axes.axvline(edge, color="0.88", linewidth=0.7, zorder=0)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(to) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
-    return to
+    return save(figure, to)

@@ -7,14 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bayes_ddp.catalog.columns import COLUMNS
-from bayes_ddp.files.paths import atomic_write
+from bayes_ddp.files.outputs import PAGE_LINE, check_replaceable, write_page
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.flags import describe as describe_flags
 from bayes_ddp.labels import LABELS
 
 __all__ = ["write_pages"]
-
-_ORIGIN = "*Written by `make docs` from the package's own tables; edit those, not this page.*"
 
 _SCOPES = {
     "input": "where the survey's files give it",
@@ -27,17 +25,15 @@ _SCOPES = {
 
 
 def write_pages(folder: Path) -> list[Path]:
-    """Write labels.md, catalogue.md and flags.md into ``folder``; the paths written."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, lines in (
-        ("labels.md", _labels()),
-        ("catalogue.md", _catalogue()),
-        ("flags.md", _flags()),
-    ):
-        with atomic_write(folder / name) as path:
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    """Write labels.md, catalogue.md and flags.md into ``folder``; the paths written.
+
+    Raises OutputError where one of them is there and is no such page.
+    """
+    pages = {"labels.md": _labels(), "catalogue.md": _catalogue(), "flags.md": _flags()}
+    folder, written = Path(folder), []
+    check_replaceable(folder / name for name in pages)
+    for name, lines in pages.items():
+        write_page(folder / name, "\n".join(lines) + "\n")
         written.append(folder / name)
     return written
 
@@ -49,7 +45,7 @@ def _labels() -> list[str]:
     return [
         "# Labels",
         "",
-        _ORIGIN,
+        PAGE_LINE,
         "",
         "What a run fits for each star, in this order. The range in which a model can be used is "
         "part of the model: `bayes-ddp info MODEL` prints it.",
@@ -70,7 +66,7 @@ def _catalogue() -> list[str]:
     return [
         "# Catalogue",
         "",
-        _ORIGIN,
+        PAGE_LINE,
         "",
         "`catalogue.fits` is one FITS binary table, extension `CATALOGUE`, with one row for every "
         "input spectrum whatever happened to it, in the order of the input. In the names below "
@@ -96,7 +92,7 @@ def _flags() -> list[str]:
     return [
         "# Warnings",
         "",
-        _ORIGIN,
+        PAGE_LINE,
         "",
         "`WARN` is a sum of these bits; 0 means that nothing was noticed. "
         "`bayes_ddp.flags.names(value)` gives the names. A star with one of the bits marked "

@@ -1,5 +1,6 @@
 """The pictures of a run: one star's fit and corner plot, a recovery, a comparison."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from bayes_ddp.comparison.report import ComparisonTable
 from bayes_ddp.comparison.statistics import running
 from bayes_ddp.comparison.tables import Pairs
-from bayes_ddp.files.paths import atomic_write
+from bayes_ddp.files.outputs import check_replaceable, write_png
 from bayes_ddp.inference.residuals import model_spectra
 from bayes_ddp.labels import LABELS
 from bayes_ddp.pipeline.merge import part_of
@@ -20,15 +21,36 @@ from bayes_ddp.pipeline.work import load_task
 from bayes_ddp.plots import figures, public
 from bayes_ddp.plots.difference import plot_difference
 
-__all__ = ["draw", "draw_comparison", "draw_recovery", "instructive_star", "save"]
+__all__ = [
+    "check_picture",
+    "check_pictures",
+    "draw",
+    "draw_comparison",
+    "draw_recovery",
+    "instructive_star",
+    "save",
+]
+
+
+def check_picture(path: Path) -> None:
+    """Raise ValueError for a name that does not end in .png, OutputError for a file not ours."""
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path}: pictures are PNG. Give a name that ends in .png.")
+    check_replaceable([path])
+
+
+def check_pictures(output: Path) -> None:
+    """Raise OutputError where a picture of a run would replace a file that is not ours."""
+    check_replaceable(output / "pictures" / name for name in ("fit.png", "corner.png"))
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, at once or not at all."""
+    """Write a figure as PNG, at once or not at all; raises as ``check_picture``."""
+    check_picture(path)
     FigureCanvasAgg(figure)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=130)
+    write_png(path, data.getvalue())
     return path
 
 
@@ -115,12 +137,7 @@ def draw_recovery(
 
 
 def draw_comparison(result: ComparisonTable, to: Path) -> Path:
-    """Ours minus theirs, one panel per label, coloured by the first key of the bins or by S/N.
-
-    Raises ValueError for a name that does not end in .png.
-    """
-    if to.suffix.lower() != ".png":
-        raise ValueError(f"{to}: pictures are PNG. Give a name that ends in .png.")
+    """Ours minus theirs, one panel per label, coloured by the first key of the bins or by S/N."""
     columns = min(len(result.rows), 3 if len(result.rows) < 5 else 4)
     lines = -(-len(result.rows) // columns)
     figure = Figure(figsize=(4.1 * columns + 0.7, 3.5 * lines), layout="constrained")

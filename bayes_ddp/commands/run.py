@@ -1,6 +1,7 @@
 """What ``bayes-ddp run`` and ``fit`` do: a run, its pictures, and the text about them."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 from bayes_ddp import config
@@ -12,15 +13,20 @@ __all__ = ["run_and_describe"]
 
 
 def run_and_describe(
-    settings: config.Run, *, progress: pipeline.Progress
+    settings: config.Run, *, progress: pipeline.Progress, overwrite: bool = False
 ) -> tuple[dict[str, Any], str]:
-    """(figures, text to print) of a run; a finished one is left alone where settings ask that."""
+    """(figures, text to print) of a run; a finished one is left alone where settings ask that.
+
+    overwrite : as in ``pipeline.run``.
+    """
     there = pipeline.existing(settings)
     if there:
         text = f"{there} exists already: nothing was done. Its settings: run.toml beside it."
         return {"catalogue": str(there), "skipped": True}, text
     began = time.perf_counter()
-    outcome = pipeline.run(settings, progress=progress)
+    if settings.output.pictures:
+        pictures.check_pictures(Path(settings.output.directory))
+    outcome = pipeline.run(settings, progress=progress, overwrite=overwrite)
     drawn = pictures.draw(outcome) if settings.output.pictures else []
     figures = pipeline.figures(outcome) | {
         "seconds": time.perf_counter() - began,

@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-__all__ = ["Selection", "no_star_sentence", "plain", "progress_bar"]
+__all__ = ["Overwrite", "Selection", "no_star_sentence", "plain", "progress_bar"]
+
+Overwrite = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="Replace a finished result that was made with other settings. Files that this "
+        "program did not write, or that were changed since, are never replaced.",
+    ),
+]
 
 
 @Parameter(name="*")

@@ -5,7 +5,6 @@ are not the ones their card was written for.
 """
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,20 @@ from safetensors.numpy import load_file, save
 
 from bayes_ddp.emulator.features import Features
 from bayes_ddp.emulator.network import BasisNetwork, Card, PixelNetwork
-from bayes_ddp.files.checksums import check_sha256, sha256_of
+from bayes_ddp.files.checksums import check_sha256, read_card_file, sha256_of
+from bayes_ddp.files.outputs import check_replaceable
 from bayes_ddp.files.paths import write_atomic
 from bayes_ddp.files.toml import to_toml
 from bayes_ddp.labels import LabelSpace
 
-__all__ = ["find_model", "known_models", "load_emulator", "read_card", "write_model"]
+__all__ = [
+    "find_model",
+    "known_models",
+    "load_emulator",
+    "model_files",
+    "read_card",
+    "write_model",
+]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PLACES = (_PACKAGE.parent / "models", _PACKAGE / "models")
@@ -105,7 +112,12 @@ def read_card(folder: Path) -> dict[str, Any]:
     path = Path(folder) / "card.toml"
     if not path.is_file():
         raise ValueError(f"{folder} is no model folder: it has no card.toml.")
-    return tomllib.loads(path.read_text())
+    return read_card_file(path.parent)
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files that ``write_model`` replaces."""
+    return [Path(folder) / name for name in ("weights.safetensors", "card.toml")]
 
 
 def write_model(
@@ -114,7 +126,9 @@ def write_model(
     """Write weights and card into ``folder``, each atomically, the card last with the checksum.
 
     What only the emulator knows (labels, wave grid, LSF, kind) replaces what ``card`` says of it.
+    Raises OutputError where files are there that are not a model of this program.
     """
+    check_replaceable(model_files(folder))
     arrays: dict[str, np.ndarray] = {"wave": np.asarray(emulator.wave, np.float64)}
     if isinstance(emulator, BasisNetwork):
         features = emulator.features

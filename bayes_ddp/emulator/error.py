@@ -12,10 +12,11 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bayes_ddp.emulator.card import read_card
+from bayes_ddp.files.outputs import check_replaceable
 from bayes_ddp.files.paths import write_atomic
 from bayes_ddp.files.toml import to_toml
 
-__all__ = ["read_mismatch", "write_mismatch"]
+__all__ = ["mismatch_files", "read_mismatch", "write_mismatch"]
 
 _FILE = "mismatch.safetensors"
 
@@ -31,11 +32,18 @@ def read_mismatch(folder: Path) -> np.ndarray:
     return load_file(path)["mismatch"]
 
 
+def mismatch_files(folder: Path) -> list[Path]:
+    """The files that ``write_mismatch`` replaces."""
+    return [Path(folder) / name for name in (_FILE, "card.toml")]
+
+
 def write_mismatch(folder: Path, mismatch: np.ndarray, figures: dict[str, Any]) -> None:
     """Put a measured mismatch [model pixel] beside the weights and its figures into the card.
 
-    Pixels without enough stars hold the median of the others.
+    Pixels without enough stars hold the median of the others. Raises OutputError where a file
+    there is not ours.
     """
+    check_replaceable(mismatch_files(folder))
     known = np.isfinite(mismatch)
     filled = np.where(known, mismatch, np.median(mismatch[known])).astype(np.float32)
     write_atomic(Path(folder) / _FILE, save({"mismatch": filled}))

@@ -17,7 +17,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from bayes_ddp.emulator.card import read_card, write_model
+from bayes_ddp.emulator.card import model_files, read_card, write_model
 from bayes_ddp.emulator.density import density_table
 from bayes_ddp.emulator.features import evaluate, make_features
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
@@ -26,6 +26,7 @@ from bayes_ddp.emulator.pixels import EPOCHS, initial_pixels, train_pixels
 from bayes_ddp.emulator.ridge import principal_rows, ridge_solve
 from bayes_ddp.emulator.training_set import TrainingSet, prepare_set
 from bayes_ddp.emulator.validate import FOLDS, validate
+from bayes_ddp.files.outputs import check_replaceable
 
 __all__ = ["describe", "fit_network", "train_model"]
 
@@ -145,6 +146,7 @@ def train_model(
             f"{folder} has no train.toml, which tells how a model is trained. Name a folder of "
             f"{folder.parent} that has one, or give no name to train all of them."
         )
+    check_replaceable(model_files(folder))
     with open(folder / "train.toml", "rb") as stream:
         settings = tomllib.load(stream)["train"]
     library = read_pack(pack)

@@ -11,14 +11,14 @@ import tomllib
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from bayes_ddp.files.errors import BadFileError, InputWarning
 from bayes_ddp.files.structure import BLOCK, Hdu, scan
 
-__all__ = ["check_sha256", "data_sum", "sha256_of", "verify_checksums"]
+__all__ = ["check_sha256", "data_sum", "read_card_file", "sha256_of", "verify_checksums"]
 
 CHUNK = 2**13 * BLOCK
 
@@ -31,16 +31,24 @@ def sha256_of(path: Path) -> str:
 
 def check_sha256(path: Path) -> None:
     """Raise ValueError unless a file has the ``sha256`` that the ``card.toml`` beside it says."""
-    card = path.parent / "card.toml"
-    if not card.is_file():
+    if not (path.parent / "card.toml").is_file():
         raise ValueError(f"{path.parent} has no card.toml, so {path.name} cannot be checked.")
-    expected = tomllib.loads(card.read_text()).get("sha256")
+    expected = read_card_file(path.parent).get("sha256")
     found = sha256_of(path)
     if found != expected:
         raise ValueError(
             f"{path} is not the file its card describes: sha256 {found[:12]}..., card.toml says "
             f"{str(expected)[:12]}.... Restore both from the same release, or train it again."
         )
+
+
+def read_card_file(folder: Path) -> dict[str, Any]:
+    """The ``card.toml`` of a folder; ValueError where it is no TOML, OSError where there is none.
+
+    It is read as UTF-8 whatever the locale, as TOML asks.
+    """
+    with open(folder / "card.toml", "rb") as stream:
+        return tomllib.load(stream)
 
 
 def verify_checksums(

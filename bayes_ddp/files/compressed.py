@@ -35,8 +35,9 @@ def suffix(path: Path) -> str:
 def unpacked(path: Path) -> Iterator[Path]:
     """The file itself, or, of one that gzip packed, a plain copy that is gone afterwards.
 
-    The path is absolute, since readers of tables expand a leading ``~``. The copy lies in the folder for temporary files (TMPDIR). Raises BadFileError for a file that
-    cannot be unpacked, or unpacks to more than 4 GiB.
+    The path is absolute, since readers of tables expand a leading ``~``. The copy lies in the
+    folder for temporary files (TMPDIR). Raises BadFileError for a file that cannot be unpacked, or
+    unpacks to more than 4 GiB.
     """
     with path.open("rb") as stream:
         packed = stream.read(2) == _MAGIC

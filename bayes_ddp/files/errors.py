@@ -1,10 +1,14 @@
-"""The error that every unreadable or untrusted file raises, and the warning about the others."""
+"""The errors and the warning that files raise: not to be read, not to be replaced, to be noted."""
 
-__all__ = ["BadFileError", "InputWarning"]
+__all__ = ["BadFileError", "InputWarning", "OutputError"]
 
 
 class BadFileError(ValueError):
     """A file that must not, or cannot, be read; the message says why and what to do."""
+
+
+class OutputError(ValueError):
+    """A file or result that must not be replaced; the message says why and what to do."""
 
 
 class InputWarning(UserWarning):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bayes_ddp.files.errors import BadFileError
 
-__all__ = ["atomic_write", "check_file", "expand", "library_name", "write_atomic"]
+__all__ = ["atomic_write", "check_file", "check_name", "expand", "library_name", "write_atomic"]
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]|://")
 _PLAIN = re.compile(r"/?\w[\w./-]{0,900}", re.ASCII)
@@ -30,12 +30,7 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     that are no UTF-8, and for anything but an existing regular file.
     """
     text = os.fspath(path)
-    if _FORBIDDEN.search(text) or not _is_utf8(text):
-        raise BadFileError(
-            f"{text!a} is refused as a file name: it is an address ('://'), or has control "
-            "characters or bytes that are no UTF-8. Give a file of this machine, and rename it "
-            "where needed."
-        )
+    check_name(text)
     try:
         status = os.stat(text)
     except OSError as error:
@@ -43,6 +38,17 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     if not stat.S_ISREG(status.st_mode):
         raise BadFileError(f"{text} is no regular file. Name the file itself.")
     return Path(text)
+
+
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Raise BadFileError for the path of a file that cannot be written down, or is an address."""
+    text = os.fspath(path)
+    if _FORBIDDEN.search(text) or not _is_utf8(text):
+        raise BadFileError(
+            f"{text!a} is refused as a file name: it is an address ('://'), or has control "
+            "characters or bytes that are no UTF-8. Give a file of this machine, and rename it "
+            "where needed."
+        )
 
 
 def _is_utf8(text: str) -> bool:

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save
 
 from bayes_ddp.emulator.card import find_model
 from bayes_ddp.files.checksums import check_sha256, sha256_of
+from bayes_ddp.files.outputs import check_replaceable
 from bayes_ddp.files.paths import write_atomic
 from bayes_ddp.files.toml import to_toml
 
@@ -55,8 +56,8 @@ def build(folder: Path, to: Path) -> None:
         _read(folder / "bolometric_corrections.npz"),
     )
     arrays = _isochrones(*isochrones) | _corrections(*corrections)
-    to.mkdir(parents=True, exist_ok=True)
     path = to / "tables.safetensors"
+    check_replaceable([path, to / "card.toml"])
     write_atomic(path, save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
     card = {
         "name": "mist",

@@ -6,7 +6,7 @@ and take their names only when they are whole. The same stars give the same byte
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -15,6 +15,9 @@ import numpy as np
 from astropy.io import fits
 
 from bayes_ddp.files.checksums import data_sum
+from bayes_ddp.files.errors import OutputError
+from bayes_ddp.files.fits import open_fits
+from bayes_ddp.files.outputs import check_replaceable, sign_fits
 from bayes_ddp.files.paths import atomic_write
 from bayes_ddp.files.structure import BLOCK
 from bayes_ddp.mock.columns import PHOTOMETRY, TRUTH
@@ -24,7 +27,7 @@ from bayes_ddp.mock.survey_columns import CATALOGUE
 from bayes_ddp.tables.columns import Column
 from bayes_ddp.tables.fits import card_value, column_cards
 
-__all__ = ["FILES", "TableFiles"]
+__all__ = ["FILES", "TableFiles", "check_folder"]
 
 FILES: Mapping[str, Mapping[str, tuple[Field, ...]]] = {
     "mwsall-sim.fits": CATALOGUE,
@@ -34,6 +37,33 @@ FILES: Mapping[str, Mapping[str, tuple[Field, ...]]] = {
 """File name -> extension -> columns."""
 
 _PIECE = BLOCK * 512
+
+
+def check_folder(
+    folder: Path, provenance: Mapping[str, Any], *, more: Sequence[Path], overwrite: bool
+) -> None:
+    """Raise OutputError where a mock would replace a file that is not ours, or another mock.
+
+    provenance : as in ``TableFiles.finish``. more : further files that will be written.
+    overwrite : whether a mock with another seed or other limits may be replaced.
+    """
+    tables = [folder / name for name in FILES]
+    check_replaceable([*tables, *more])
+    for path in tables:
+        if overwrite or not path.exists():
+            continue
+        with open_fits(path) as file:
+            old = file.header()
+        told = [
+            f"{key} is {old.get(key)} there and {value} now"
+            for key, value in provenance.items()
+            if key != "CREATOR" and old.get(key) != value
+        ]
+        if told:
+            raise OutputError(
+                f"{path} is of another mock: {'; '.join(told)}. Choose another folder, or replace "
+                "it with --overwrite."
+            )
 
 
 class TableFiles:
@@ -51,6 +81,7 @@ class TableFiles:
     def __enter__(self) -> "TableFiles":
         if not self.folder.is_dir():
             raise FileNotFoundError(2, "No such file or directory", str(self.folder))
+        check_replaceable(self.folder / name for name in FILES)
         with contextlib.ExitStack() as stack:
             self._spools: dict[str, IO[bytes]] = {
                 extension: stack.enter_context(tempfile.TemporaryFile(dir=self.folder))
@@ -85,10 +116,12 @@ class TableFiles:
             primary = fits.PrimaryHDU()
             for key, value in provenance.items():
                 primary.header[key] = card_value(value)
-            with atomic_write(self.folder / name) as temporary, temporary.open("wb") as stream:
-                stream.write(primary.header.tostring().encode("ascii"))
-                for extension, fields in tables.items():
-                    self._put(stream, extension, fields)
+            with atomic_write(self.folder / name) as temporary:
+                with temporary.open("wb") as stream:
+                    stream.write(primary.header.tostring().encode("ascii"))
+                    for extension, fields in tables.items():
+                        self._put(stream, extension, fields)
+                sign_fits(temporary)
             written.append(self.folder / name)
         return written
 

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 
 from bayes_ddp.emulator.card import find_model, load_emulator, read_card
+from bayes_ddp.files.errors import OutputError
+from bayes_ddp.files.outputs import is_ours, write_text
 from bayes_ddp.labels import LABELS
 from bayes_ddp.mock.draw import Mock
 from bayes_ddp.mock.fields import TARGETID
+from bayes_ddp.spectra.desi.survey import count_desi
 from bayes_ddp.spectra.desi.writer import write_coadd
 from bayes_ddp.spectra.expose import (
     MAX_VRAD,
@@ -26,7 +29,15 @@ from bayes_ddp.spectra.expose import (
     expose,
 )
 
-__all__ = ["EMULATOR", "PER_FILE", "Chosen", "RUN", "known_labels", "write_spectra"]
+__all__ = [
+    "EMULATOR",
+    "PER_FILE",
+    "RUN",
+    "Chosen",
+    "check_spectra",
+    "known_labels",
+    "write_spectra",
+]
 
 EMULATOR = "desi-physics"
 PER_FILE = 250
@@ -93,6 +104,29 @@ class Chosen:
         )
 
 
+def coadd_path(folder: Path, number: int) -> Path:
+    """The coadd file with this number in the folder of a mock."""
+    return folder / f"coadd-sim-{number:03d}.fits"
+
+
+def check_spectra(folder: Path, stars: int, *, overwrite: bool) -> list[Path]:
+    """The files that ``write_spectra`` writes for at most so many stars.
+
+    Raises OutputError where the folder has spectra of more stars, unless ``overwrite``.
+    """
+    if not stars:
+        return []
+    files = [coadd_path(folder, number) for number in range(-(-stars // PER_FILE))]
+    there = sorted(folder.glob("coadd-sim-*.fits"))
+    held = sum(count_desi(path) for path in there if is_ours(path))
+    if held > stars and not overwrite:
+        raise OutputError(
+            f"{folder} has spectra of {held} stars, and {stars} are asked for now. Choose another "
+            "folder, or replace them with --overwrite."
+        )
+    return [*files, folder / "run.toml"]
+
+
 def known_labels(labels: np.ndarray) -> np.ndarray:
     """[star] bool, whether ``labels`` [star label] are where the emulator was trained."""
     card = read_card(find_model(EMULATOR))
@@ -122,7 +156,7 @@ def write_spectra(folder: Path, chosen: Chosen, seed: int, *, progress: Any) -> 
         flux = np.asarray(flux_of(jnp.asarray(chosen.labels[padded][:, order])))[: len(rows)]
         continuum = black_body(wave, chosen.labels[rows, 0])
         models = ModelSpectra(wave, flux.astype(float) * continuum, float(emulator.fwhm))
-        path = folder / f"coadd-sim-{number:03d}.fits"
+        path = coadd_path(folder, number)
         write_coadd(
             path, _coadd(chosen, rows, models, rng=np.random.default_rng([seed, number, 1]))
         )
@@ -130,7 +164,7 @@ def write_spectra(folder: Path, chosen: Chosen, seed: int, *, progress: Any) -> 
         progress("spectra", int(rows[-1]) + 1, len(chosen))
     names = "[" + ", ".join(f'"{path.name}"' for path in written) + "]"
     text = RUN.format(folder=folder.name, spectra=names, emulator=EMULATOR)
-    (folder / "run.toml").write_text(text)
+    write_text(folder / "run.toml", text)
     return [*written, folder / "run.toml"]
 
 

@@ -15,11 +15,12 @@ from astropy.table import Table
 from bayes_ddp import config
 from bayes_ddp.catalog.fits import write_catalogue
 from bayes_ddp.emulator.limits import model_limits
-from bayes_ddp.files.paths import atomic_write
+from bayes_ddp.files.outputs import write_text
 from bayes_ddp.flags import WARN
 from bayes_ddp.inference.fit import BATCH
 from bayes_ddp.inference.parts import find_parts
 from bayes_ddp.pipeline.merge import merge
+from bayes_ddp.pipeline.outputs import check_labels_remain, check_outputs, remove_parts
 from bayes_ddp.pipeline.plan import TASK_ROWS, Task, groups, plan
 from bayes_ddp.pipeline.work import Done, Setup, open_run, provenance, work
 from bayes_ddp.spectra.select import check_selected
@@ -73,13 +74,16 @@ def run(
     progress: Progress = _quiet,
     batch: int = BATCH,
     rows: int = TASK_ROWS,
+    overwrite: bool = False,
 ) -> Outcome:
     """Fit every star of a run and write its catalogue, draws and resolved run file.
 
-    batch : stars that are fitted together. rows : largest number in a task.
+    batch : stars that are fitted together. rows : largest number in a task. overwrite : replace
+    a finished catalogue that was made with other settings.
 
     Raises ValueError (or a subclass) with one sentence for anything that cannot be read or does
-    not fit together; RuntimeError without float64.
+    not fit together, and OutputError for what would be replaced and must not be; RuntimeError
+    without float64.
     """
     setup = open_run(settings)
     tasks = plan(settings, rows=rows)
@@ -88,11 +92,11 @@ def run(
         names = ", ".join(Path(p).name for p in settings.input.spectra[:3])
         number = len(settings.input.spectra)
         raise ValueError(f"{names}: no spectra in {number} files, nothing to fit.")
+    check_outputs(settings, overwrite=overwrite)
     output = Path(settings.output.directory)
     folder = output / "draws"
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(output / "run.toml") as path:
-        path.write_text(config.dump(settings))
+    write_text(output / "run.toml", config.dump(settings))
     done: list[Done] = []
     count = 0
 
@@ -105,22 +109,29 @@ def run(
         done += work(setup, group, folder, batch=batch, progress=step)
     given = settings.input
     check_selected([one.counts for one in done], targetid=given.targetid, minsn=given.minsn)
-    return _finish(setup, done, output)
+    return _finish(setup, done, overwrite=overwrite)
 
 
-def _finish(setup: Setup, done: list[Done], output: Path) -> Outcome:
-    """Merge the parts, write the catalogue, and remove the parts of earlier settings."""
+def _finish(setup: Setup, done: list[Done], *, overwrite: bool) -> Outcome:
+    """Merge the parts, write the catalogue, and remove the parts of earlier settings.
+
+    Where no star was fitted, earlier parts stay.
+    """
+    output = Path(setup.run.output.directory)
     limits = model_limits(setup.emulator.space, setup.card.table)
     paths = [one.path for one in done]
     table, _ = merge(paths, limits=limits, fatal=setup.fatal)
-    write_catalogue(table, output / "catalogue.fits", provenance(setup))
     fitted = bool(np.isfinite(np.asarray(table["CHI2"])).any())
     kept = setup.run.output.draws and fitted
-    for stale in find_parts(output / "draws"):
-        if not kept or stale not in paths:
-            stale.unlink()
-    if not any((output / "draws").iterdir()):
-        (output / "draws").rmdir()
+    if not fitted:
+        remove_parts(output / "draws", paths)
+        if not overwrite:
+            check_labels_remain(output / "catalogue.fits")
+    write_catalogue(table, output / "catalogue.fits", provenance(setup))
+    if fitted or overwrite:
+        spared = paths if kept else []
+        every = find_parts(output / "draws")
+        remove_parts(output / "draws", [path for path in every if path not in spared])
     tasks = tuple((one.task, one.counts.kept) for one in done)
     draws = output / "draws" if kept else None
     parts = tuple(paths) if kept else ()

@@ -13,6 +13,7 @@ import numpy as np
 from astropy.io import fits
 
 from bayes_ddp.files.fits import safe_card
+from bayes_ddp.files.outputs import EPOCH
 from bayes_ddp.tables.columns import Column
 
 __all__ = ["add_checksums", "ascii_text", "card_value", "column_cards", "read_column_cards"]
@@ -20,9 +21,6 @@ __all__ = ["add_checksums", "ascii_text", "card_value", "column_cards", "read_co
 # FITS does not have these units, and readers warn of an unknown TUNIT. They stand in front of the
 # description, in brackets.
 _NO_FITS_UNIT = ("dex",)
-
-# The comment of a checksum card is the time of writing.
-_EPOCH = "1970-01-01T00:00:00"
 
 _WIDTH = 68  # characters of text on one card
 
@@ -87,4 +85,4 @@ def ascii_text(values: np.ndarray) -> np.ndarray:
 def add_checksums(hdus: Iterable[fits.PrimaryHDU | fits.BinTableHDU]) -> None:
     """Set CHECKSUM and DATASUM in the headers of finished HDUs, with a fixed date."""
     for hdu in hdus:
-        hdu.add_checksum(when=_EPOCH)
+        hdu.add_checksum(when=EPOCH)

@@ -16,9 +16,28 @@ from bayes_ddp.files.paths import atomic_write, expand, library_name
 from bayes_ddp.tables.read import read_columns
 
 ODD = [
-    "set[1]", "set (1)", "a*", "a?b", "~", "~root", "$HOME", "a b ", "ünï α", "100%d", "{x}+{}",
-    "!x", "-x", "a|b", "a&b;c", "'\"", "a#b", "\\n", "[!a]", "(", "[",
-]  # fmt: skip
+    "set[1]",
+    "set (1)",
+    "a*",
+    "a?b",
+    "~",
+    "~root",
+    "$HOME",
+    "a b ",
+    "ünï α",
+    "100%d",
+    "{x}+{}",
+    "!x",
+    "-x",
+    "a|b",
+    "a&b;c",
+    "'\"",
+    "a#b",
+    "\\n",
+    "[!a]",
+    "(",
+    "[",
+]
 each_odd_name = pytest.mark.parametrize("name", ODD)
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayes_ddp.commands.pictures import save
+from bayes_ddp.commands.pictures import check_picture, save
 from bayes_ddp.emulator.card import find_model, load_emulator
 from bayes_ddp.emulator.network import Card
 from bayes_ddp.emulator.physics.library import read_pack
@@ -22,10 +22,10 @@ _SHOWN = 2_000
 def draw_density(model: str, to: Path) -> Path:
     """Draw labels of the training spectra and of the default prior of a model into a PNG.
 
-    Raises ValueError for a name that does not end in .png, and for what is no model.
+    Raises ValueError for a name that does not end in .png, and for what is no model; OutputError
+    where a file that is not ours has that name.
     """
-    if to.suffix.lower() != ".png":
-        raise ValueError(f"{to}: pictures are PNG. Give a name that ends in .png.")
+    check_picture(to)
     emulator = load_emulator(model)
     assert emulator.card is not None
     prior = LabelPrior(emulator.space, emulator.card.density)

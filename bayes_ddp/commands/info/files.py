@@ -244,7 +244,7 @@ def _draws(parts: list[Path]) -> Told:
 
 def _run(path: Path) -> Told:
     try:
-        keys = set(tomllib.loads(path.read_text()))
+        keys = set(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid TOML: {error}.") from None
     if "input" not in keys:

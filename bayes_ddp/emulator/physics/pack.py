@@ -21,6 +21,7 @@ from safetensors.numpy import save
 from bayes_ddp.emulator.density import density_table
 from bayes_ddp.emulator.physics.codec import Code, empty_code, encode_log, extend, grow, project
 from bayes_ddp.files.checksums import check_sha256, sha256_of
+from bayes_ddp.files.outputs import check_replaceable
 from bayes_ddp.files.paths import write_atomic
 from bayes_ddp.files.toml import to_toml
 from bayes_ddp.labels import LABELS
@@ -173,6 +174,7 @@ class Held:
                 self.names, kinds, self.rms, arrays["labels"], strict=True
             )
         ]
+        check_replaceable(pack / name for name in ("index.csv", "spectra.safetensors"))
         write_atomic(pack / "index.csv", "\n".join([header, *lines]) + "\n")
         counts = {kind: kinds.count(kind) for kind in ("training", "held-out", "reference")}
         card = {
@@ -213,6 +215,7 @@ def _write_tensors(
     folder: Path, names: Sequence[str], arrays: Mapping[str, np.ndarray], *, card: dict[str, Any]
 ) -> None:
     path = folder / "spectra.safetensors"
+    check_replaceable([path, folder / "card.toml"])
     solid = {key: np.ascontiguousarray(value) for key, value in sorted(arrays.items())}
     write_atomic(path, save(solid, {"names": json.dumps(list(names))}))
     common = {

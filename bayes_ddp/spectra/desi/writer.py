@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from bayes_ddp.files.paths import atomic_write
+from bayes_ddp.files.outputs import write_fits
 from bayes_ddp.spectra.desi.read import DESI_WAVE
 from bayes_ddp.spectra.expose import Coadd
+from bayes_ddp.tables.fits import add_checksums
 
 __all__ = ["HEALPIX", "PROGRAM", "SURVEY", "write_coadd", "write_rvs_catalog"]
 
@@ -19,7 +20,6 @@ SURVEY, PROGRAM, HEALPIX = "sim", "bright", 27247
 """Where the simulated stars are said to be; this healpix (nside 64) is at RA 149.5, Dec 1.8."""
 
 _UNITS = {"FLUX": "10**-17 erg/(s cm2 Angstrom)", "IVAR": "10**+34 (s2 cm4 Angstrom2) / erg2"}
-_NO_TIME = "1970-01-01T00:00:00"
 
 
 def write_coadd(path: Path, coadd: Coadd) -> None:
@@ -125,7 +125,5 @@ def _table(name: str, columns: dict[str, np.ndarray]) -> fits.BinTableHDU:
 
 
 def _write(path: Path, hdus: list) -> None:
-    for hdu in hdus:
-        hdu.add_checksum(when=_NO_TIME)
-    with atomic_write(path) as temporary:
-        fits.HDUList(hdus).writeto(temporary)
+    add_checksums(hdus)
+    write_fits(path, fits.HDUList(hdus))
