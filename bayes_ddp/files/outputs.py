@@ -17,10 +17,10 @@ from pathlib import Path
 
 from astropy.io import fits
 
-from bayes_ddp.files.checksums import check_sha256, read_card_file
+from bayes_ddp.files.checksums import CHUNK, check_sha256, read_card_file
 from bayes_ddp.files.errors import BadFileError, OutputError
 from bayes_ddp.files.paths import atomic_write, check_name, write_atomic
-from bayes_ddp.files.structure import CHUNK, scan
+from bayes_ddp.files.structure import scan
 
 __all__ = [
     "EPOCH",

@@ -29,10 +29,8 @@ EXACT = 2**53
 
 _CHUNK = 2**24  # bytes that are read at once
 
-_TYPES = {
-    "L": "u1", "X": "u1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8",
-    "E": ">f4", "D": ">f8", "C": ">c8", "M": ">c16",
-}  # fmt: skip
+_TYPES = dict(L="u1", X="u1", B="u1", I=">i2", J=">i4", K=">i8")
+_TYPES |= dict(E=">f4", D=">f8", C=">c8", M=">c16")
 _UNSIGNED = {("B", -128): "i1", ("I", 2**15): "u2", ("J", 2**31): "u4", ("K", 2**63): "u8"}
 """Code and TZERO of types that FITS has by this convention only."""
 

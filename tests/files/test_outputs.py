@@ -10,6 +10,7 @@ from astropy.table import Table
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from bayes_ddp.files.checksums import verify_checksums
 from bayes_ddp.files.errors import BadFileError, OutputError
 from bayes_ddp.files.outputs import (
     PAGE_LINE,
@@ -21,7 +22,6 @@ from bayes_ddp.files.outputs import (
     write_png,
     write_text,
 )
-from bayes_ddp.files.structure import verify_checksums
 
 
 def png():

@@ -14,8 +14,7 @@ from bayes_ddp.files.fits import open_fits
 
 ROWS = 23
 
-FORMS = ("L", "3L", "X", "11X", "B", "4B", "I", "3I", "J", "2J", "K", "2K", "A", "7A", "E", "3E",
-         "D", "2D", "C", "2C", "M", "2M", "0E", "0A", "12A4")  # fmt: skip
+FORMS = tuple("L 3L X 11X B 4B I 3I J 2J K 2K A 7A E 3E D 2D C 2C M 2M 0E 0A 12A4".split())
 SCALES = ({}, {"TSCAL": 0.5, "TZERO": 5000.0}, {"TSCAL": -3.0}, {"TZERO": 7.25})
 BITS = {"B": 8, "I": 16, "J": 32, "K": 64}
 
@@ -193,8 +192,9 @@ def test_unsigned_and_scaled_integers_keep_all_64_bits(tmp_path: Path) -> None:
 def test_undefined_logical_is_neither_true_nor_false(tmp_path: Path) -> None:
     forms = {"good": ("L", {}), "teff": ("I", {})}
     content = {
-        "good": b"TF\0" + b"T" * (ROWS - 3), "teff": np.arange(ROWS).astype(">i2").tobytes()
-    }  # fmt: skip
+        "good": b"TF\0" + b"T" * (ROWS - 3),
+        "teff": np.arange(ROWS).astype(">i2").tobytes(),
+    }
     found = read(write_table(tmp_path / "a.fits", forms, content))
     assert found["good"].tolist()[:4] == [True, False, None, True]
     assert not found["good"].data[2]

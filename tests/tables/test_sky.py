@@ -28,9 +28,14 @@ def test_limit_is_two_arcsec_anywhere_and_across_the_meridian(dec: float) -> Non
 def test_star_is_followed_along_its_proper_motion() -> None:
     """A star of 5 arcsec per year in 10 years, against astropy."""
     pmra, pmdec = 3000.0, -4000.0
-    star = SkyCoord(150 * u.deg, 40 * u.deg, pm_ra_cosdec=pmra * u.mas / u.yr,
-                    pm_dec=pmdec * u.mas / u.yr, obstime=Time(2006.0, format="jyear"),
-                    distance=10 * u.pc)  # fmt: skip
+    star = SkyCoord(
+        150 * u.deg,
+        40 * u.deg,
+        pm_ra_cosdec=pmra * u.mas / u.yr,
+        pm_dec=pmdec * u.mas / u.yr,
+        obstime=Time(2006.0, format="jyear"),
+        distance=10 * u.pc,
+    )
     later = star.apply_space_motion(Time(2016.0, format="jyear"))
     there = places(later.ra.deg, later.dec.deg, epoch=2016.0)
     assert same_place(places(150, 40, pmra, pmdec, 2006.0), there).all()
@@ -55,8 +60,13 @@ def test_places_of_a_target_are_counted() -> None:
 
 
 def test_fillers_are_no_positions_epochs_or_motions() -> None:
-    table = {"ra": np.array([-9999.0, 10.0]), "dec": np.array([5.0, 5.0]),
-             "pmra": np.zeros(2), "pmdec": np.zeros(2), "ref_epoch": np.zeros(2)}  # fmt: skip
+    table = {
+        "ra": np.array([-9999.0, 10.0]),
+        "dec": np.array([5.0, 5.0]),
+        "pmra": np.zeros(2),
+        "pmdec": np.zeros(2),
+        "ref_epoch": np.zeros(2),
+    }
     found = places_of(table, [("target_ra", "target_dec"), ("ra", "dec")], where="a")
     assert found is not None
     assert found.known.tolist() == [False, True] and np.isnan(found.epoch).all()
