@@ -34,6 +34,7 @@ from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.survey import Survey, count_one
 from bayes_ddp.tables.repeats import told_apart
+from bayes_ddp.tables.values import whole
 
 __all__ = ["SDSS", "is_sdss", "read_sdss"]
 
@@ -138,7 +139,8 @@ def _read_star(path: Path) -> _Star:
     start = first_pixel(path, log_wave)
     width = np.asarray(wdisp, float)
     known = np.isfinite(width) & (width > 0)
-    masked = ((np.asarray(mask, np.int64) & _REJECTED) != 0) | ~known
+    bits = whole(mask, f"{path}, HDU 1: column and_mask", unknown=_REJECTED)
+    masked = ((bits & _REJECTED) != 0) | ~known
     clean, weight, mended = clean_pixels(flux[None], ivar[None], masked[None])
     step = 10 ** np.asarray(log_wave, float) * np.log(10) * STEP  # Å a pixel
     fwhm = FWHM_PER_SIGMA * np.where(known, width, 0.0) * step
