@@ -28,6 +28,7 @@ EXACT = 2**53
 """Whole numbers beyond this are rounded in a float64."""
 
 _CHUNK = 2**24  # bytes that are read at once
+_LARGEST_POWER = 300  # of ten, of TSCAL, TZERO and TNULL
 
 _TYPES = dict(L="u1", X="u1", B="u1", I=">i2", J=">i4", K=">i8")
 _TYPES |= dict(E=">f4", D=">f8", C=">c8", M=">c16")
@@ -170,12 +171,10 @@ def scaled(
     if (scale, zero) != (1, 0):
         whole = scale == scale.to_integral_value() and zero == zero.to_integral_value()
         exact = _exact(stored, int(scale), int(zero), code=code) if whole else None
-        if exact is not None:
-            values = exact
-        elif stored.dtype.kind == "c":
-            values = stored.astype(complex) * float(scale) + float(zero)
-        else:
-            values = stored.astype(float) * float(scale) + float(zero)
+        with np.errstate(invalid="ignore", over="ignore"):  # signalling NaN, overflow to infinity
+            kind = complex if stored.dtype.kind == "c" else float
+            product = stored.astype(kind) * float(scale) + float(zero)
+        values = product if exact is None else exact
     if not unknown.any():
         return values
     if values.dtype.kind in "iu" and np.any(_magnitude(values[~unknown]) > EXACT):
@@ -244,7 +243,7 @@ def _decimal(text: str, key: str, label: str) -> Decimal:
         value = Decimal(text.strip().upper().replace("D", "E"))
     except InvalidOperation:
         value = Decimal("nan")
-    if not value.is_finite() or abs(value) > Decimal("1e300"):
+    if not value.is_finite() or value.adjusted() > _LARGEST_POWER:
         raise BadFileError(f"{label} has {key} = {text!r}, which is no number. Fetch it again.")
     return value
 

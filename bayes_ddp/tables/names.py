@@ -1,12 +1,12 @@
 """Names of columns: what is read, what a file calls it, and what to say where one is missing."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from bayes_ddp.files.errors import BadFileError
 
-__all__ = ["check_columns", "find_name", "missing_column", "parse_columns"]
+__all__ = ["find_name", "missing_column", "parse_columns"]
 
 
 def parse_columns(pairs: Iterable[str], known: Iterable[str], *, option: str) -> dict[str, str]:
@@ -22,7 +22,7 @@ def parse_columns(pairs: Iterable[str], known: Iterable[str], *, option: str) ->
     for pair in pairs:
         name, mark, column = (part.strip() for part in pair.partition("="))
         if not mark or not name or not column:
-            raise ValueError(f"{option} {pair}: write it as {next(iter(names))}=COLUMN.")
+            raise ValueError(f"{option} {pair}: write it as {next(iter(names.values()))}=COLUMN.")
         key = names.get(name.lower())
         if key is None:
             near = difflib.get_close_matches(name.lower(), names, n=1)
@@ -57,11 +57,3 @@ def missing_column(
     return BadFileError(
         f"{path} has no column '{name}'.{hint} Its columns: {', '.join(columns) or 'none'}.{read}"
     )
-
-
-def check_columns(columns: Mapping[str, str], present: Iterable[str], path: Path) -> None:
-    """Raise BadFileError for a column of the user's map that the file does not have."""
-    names = list(present)
-    for column in columns.values():
-        if find_name(column, names) is None:
-            raise missing_column(path, column, names)

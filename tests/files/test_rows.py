@@ -232,6 +232,7 @@ def test_variable_length_column_is_refused_by_name_and_left_out_else(tmp_path: P
         ({"TSCAL": "x"}, "column a has TSCAL = 'x', which is no number"),
         ({"TZERO": "NaN"}, "column a has TZERO = 'NaN'"),
         ({"TSCAL": 0}, "TSCAL = 0"),
+        ({"TNULL": "1E999999"}, "column a has TNULL = '1E999999'"),
         ({"TNULL": 1.5}, "column a has TNULL = '1.5', which is no integer"),
     ],
 )
