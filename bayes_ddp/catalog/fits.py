@@ -18,9 +18,9 @@ from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import open_fits
 from bayes_ddp.files.outputs import write_fits
 from bayes_ddp.flags import describe
+from bayes_ddp.tables.escape import check_column_name, escape_cards, to_fits, unescaped
 from bayes_ddp.tables.fits import (
     add_checksums,
-    ascii_text,
     card_value,
     column_cards,
     read_column_cards,
@@ -32,7 +32,7 @@ EXTENSION = "CATALOGUE"
 
 # Cards that say how the table is stored. The others are the catalogue's own.
 _STRUCTURE = re.compile(
-    "XTENSION|BITPIX|NAXIS[0-9]*|PCOUNT|GCOUNT|TFIELDS|EXTNAME|CHECKSUM|DATASUM|CONTINUE|"
+    "XTENSION|BITPIX|NAXIS[0-9]*|PCOUNT|GCOUNT|TFIELDS|EXTNAME|CHECKSUM|DATASUM|CONTINUE|ESCAPE[0-9]+|"
     "(TTYPE|TFORM|TUNIT|TDIM|TCOMM|TUCD|TZERO|TSCAL|TNULL|TDISP)[0-9]+"
 )
 
@@ -47,15 +47,21 @@ def write_catalogue(table: Table, path: Path, provenance: Mapping[str, Any]) -> 
     provenance : FITS keyword -> text or number
         Versions, emulator and its hash, seed, CALSCALE: what it takes to make the file again.
 
-    Raises ValueError for a keyword that FITS does not have, or masked values; OutputError where
+    Raises ValueError for a keyword or name of a column that FITS does not have, or masked values;
+    OutputError where
     a file that is not ours has that name.
     """
     if table.has_masked_columns:
         masked = [name for name in table.colnames if hasattr(table[name], "mask")]
         raise ValueError(f"Columns {masked} are masked: fill them, with NaN where not known.")
+    for name in table.colnames:
+        check_column_name(name)
     hdu = fits.BinTableHDU(_records(table), name=EXTENSION)
     for key, text in column_cards(map(column_of, table.itercols())).items():
         hdu.header[key] = text
+    texts = {column.name: np.asarray(column) for column in table.itercols()}
+    for key, card in escape_cards(texts).items():
+        hdu.header[key] = card
     warnings = {f"WARNB{bit:02d}": f"{name} {text}" for name, bit, text in describe()}
     for key, value in {**table.meta, **provenance, **warnings}.items():
         if not re.fullmatch(r"[A-Z0-9_-]{1,8}", key):
@@ -67,8 +73,8 @@ def write_catalogue(table: Table, path: Path, provenance: Mapping[str, Any]) -> 
 
 
 def _records(table: Table) -> np.ndarray:
-    """The table as a structured array, text as ASCII."""
-    content = {column.name: ascii_text(np.asarray(column)) for column in table.itercols()}
+    """The table as a structured array, text as ASCII with escapes."""
+    content = {column.name: to_fits(np.asarray(column)) for column in table.itercols()}
     kinds = [(name, values.dtype, values.shape[1:]) for name, values in content.items()]
     records = np.empty(len(table), kinds)
     for name, values in content.items():
@@ -89,7 +95,8 @@ def read_catalogue(path: Path) -> Table:
                 f"{path} has no extension {EXTENSION}; it has {[n for n in file.names if n]}. "
                 "Give a catalogue that run or fit wrote."
             )
-        header, content = file.header(EXTENSION), file.table(EXTENSION)
+        header = file.header(EXTENSION)
+        content = unescaped(header, file.table(EXTENSION))
     table = Table(meta={k: v for k, v in header.items() if not _STRUCTURE.fullmatch(k)})
     for name, column in read_column_cards(header, content).items():
         table[name] = table_column(column, content[name])

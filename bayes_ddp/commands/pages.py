@@ -80,6 +80,14 @@ def _catalogue() -> list[str]:
         "[warning bits](flags.md), `LABEL01`, `LABEL02`, ... the order of labels in `LABEL_MEAN`, "
         "`LABEL_COV`, `LABEL_MODE`, `PRIOR_MEAN` and `PRIOR_COV`.",
         "",
+        "FITS holds ASCII. A column with other letters, such as `NAME` with α Cen, has Python's "
+        "escapes (`\\u03b1 Cen`), and one of the cards `ESCAPE01`, `ESCAPE02`, ... names it; "
+        "`bd.read_catalogue` and `bayes-ddp compare` undo them. Elsewhere: "
+        "`text.encode().decode('unicode_escape')`.",
+        "",
+        "`CREATOR` and `BDDPSHA` in the primary header mark the file as it was written: a run "
+        "replaces it only while it is unchanged.",
+        "",
         *_table(("column", "unit", "type", "UCD", "what it is", "there"), rows),
     ]
 

@@ -1,6 +1,7 @@
 """The pictures of a run: one star's fit and corner plot, a recovery, a comparison."""
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,9 @@ def save(figure: Figure, path: Path) -> Path:
     check_picture(path)
     FigureCanvasAgg(figure)
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=130)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # of a star's name
+        figure.savefig(data, format="png", dpi=130)
     write_png(path, data.getvalue())
     return path
 
@@ -87,8 +90,9 @@ def draw(outcome: Outcome, truth: np.ndarray | None = None) -> list[Path]:
 
 
 def _name(table: Table, row: int) -> str:
-    """What identifies a row of the catalogue."""
-    return str(table["SPECID" if "SPECID" in table.colnames else "NAME"][row])
+    """What identifies a row of the catalogue, at most 80 characters of it."""
+    name = str(table["SPECID" if "SPECID" in table.colnames else "NAME"][row])
+    return name if len(name) <= 80 else f"{name[:79]}…"
 
 
 def instructive_star(table: Table) -> int | None:

@@ -77,7 +77,7 @@ def plot_fit(
     ivar : [pixel], with all that the likelihood adds to the variance
         Pixels with 0 leave a gap, not a line across; the model is pale there.
     arms : (name, first pixel, past the last pixel)
-    note : text above the first panel, such as the star and its labels
+    note : text above the first panel, such as the star and its labels; no mathtext
 
     Returns data, model and residual line of each arm. Raises ValueError where the number of axes
     is not two an arm.
@@ -112,7 +112,7 @@ def plot_fit(
         fontsize=TICK,
     )
     if note:
-        axes[0].set_title(note, loc="left", fontsize=TEXT)
+        axes[0].set_title(note, loc="left", fontsize=TEXT, parse_math=False)
     axes[-1].set_xlabel("wavelength (vacuum) [Å]", fontsize=TEXT)
     return lines
 

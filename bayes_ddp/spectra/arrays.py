@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.masks import MAX_VRAD
+from bayes_ddp.spectra.names import check_text, clean_names, filled
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.quantities import Sampled, SpectrumLike, numbers, per_pixel, sampled
 from bayes_ddp.spectra.raw import RawArm, RawSpectra
@@ -70,7 +71,8 @@ def from_arrays(
         The velocity and its standard deviation. A star whose velocity is not a number, or beyond
         1500 km/s, has ``WARN.BAD_RV`` and is not fitted.
     names : [star]
-        Identifiers, all different; default ``star``, or ``star-00000`` and so on.
+        Identifiers, all different; default ``star``, or ``star-00000`` and so on, also for a
+        single name that is empty. Blanks around a name are not kept.
     ebv : one number or [star], mag
         Reddening, which decides whether diffuse interstellar bands are masked.
     air
@@ -256,7 +258,9 @@ def _names(names: ArrayLike | None, stars: int) -> np.ndarray:
     """[star] text without blanks around it, all different."""
     if names is None:
         return np.array(["star"] if stars == 1 else [f"star-{i:05d}" for i in range(stars)])
-    text = np.char.strip(per_star("names", np.asarray(names), stars).astype(str))
+    given = clean_names(per_star("names", np.ma.asanyarray(names), stars))
+    text = filled(given, np.array([f"star-{i:05d}" for i in range(stars)]))
+    check_text(text)
     check_names(text)
     return text
 

@@ -23,9 +23,11 @@ from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, scan_fits
 from bayes_ddp.files.paths import check_file
 from bayes_ddp.spectra.arrays import GUESSED_SNR, check_names, from_arrays, per_star, span
+from bayes_ddp.spectra.names import clean_names, filled
 from bayes_ddp.spectra.raw import RawSpectra, concatenate
 from bayes_ddp.spectra.survey import Survey
 from bayes_ddp.tables.arrays import Content, read_arrays
+from bayes_ddp.tables.escape import check_column_name
 
 __all__ = [
     "GUESSED_SNR",
@@ -47,7 +49,8 @@ class Layout:
     wave, flux : names. ivar or error : name; neither where errors are to be estimated.
     air : whether wavelengths are in air. fwhm : Å, or a name; or resolution : wave / FWHM, or a
     name. vrad, vrad_err : km/s, or names of arrays or metadata. name : metadata or array with the
-    stars' names, which the catalogue keeps under that name too; else the file's name.
+    stars' names, which the catalogue keeps under that name too; else, and for a star whose name
+    is empty, the file's name.
     """
 
     air: bool
@@ -68,6 +71,8 @@ class Layout:
             raise ValueError(
                 "give either 'fwhm' (Å) or 'resolution' (wavelength / FWHM) of the spectra"
             )
+        if self.name is not None:
+            check_column_name(self.name.upper())
 
 
 def layout_of(table: Layout | Mapping[str, Any]) -> Layout:
@@ -171,11 +176,10 @@ def _read(path: Path, layout: Layout) -> RawSpectra:
     arrays = {key: _value(content, getattr(layout, key)) for key in keys}
     stars = len(np.atleast_2d(arrays["flux"]))
     try:
-        names = _names(content, layout.name, stars)
+        names, own = _names(content, layout.name, stars)
         raw = from_arrays(**arrays, names=names, air=layout.air)
     except ValueError as error:
         raise BadFileError(f"{path}: {error}") from None
-    own = {} if layout.name is None else {layout.name.upper(): names}
     source = {"SRCFILE": np.full(stars, path.name)}
     return replace(raw, columns={**own, "NAME": raw.columns["NAME"], **source})
 
@@ -185,12 +189,22 @@ def _value(content: Content, entry: float | str | None) -> Any:
     return content.numbers(entry) if isinstance(entry, str) else entry
 
 
-def _names(content: Content, key: str | None, stars: int) -> np.ndarray:
-    """[star] names under ``key``, or made of the file's name."""
+def _names(
+    content: Content, key: str | None, stars: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """([star] names under ``key``, the same as a column of the catalogue).
+
+    A star without a name has that of its file. The column has numbers as they are.
+    """
+    stem = Path(content.path.name.removesuffix(".gz")).stem
+    made = np.array([stem] if stars == 1 else [f"{stem}-{i:05d}" for i in range(stars)])
     if key is None:
-        stem = Path(content.path.name.removesuffix(".gz")).stem
-        return np.array([stem] if stars == 1 else [f"{stem}-{i:05d}" for i in range(stars)])
-    return per_star(key, content.get(key), stars)
+        return made, {}
+    given = per_star(key, content.get(key), stars)
+    names = clean_names(given)
+    numbers = given.dtype.kind in "iuf" and not np.ma.is_masked(given)
+    wide = float if given.dtype.kind == "f" else given.dtype
+    return filled(names, made), {key.upper(): np.array(given, wide) if numbers else names}
 
 
 def _wave(raw: RawSpectra) -> np.ndarray:

@@ -18,6 +18,7 @@ from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import native, open_fits
 from bayes_ddp.files.paths import check_file
 from bayes_ddp.files.structure import MAX_BYTES
+from bayes_ddp.tables.escape import unescaped
 from bayes_ddp.tables.read import lowered, unmasked
 from bayes_ddp.tables.text import read_text
 from bayes_ddp.tables.values import real
@@ -113,7 +114,7 @@ def _fits(path: Path, wanted: str | None) -> Content:
         for hdu in range(1, len(file.names)):
             names, _ = file.columns(hdu)
             if names and (wanted is None or wanted in map(str.lower, names)):
-                arrays = lowered(path, file.table(hdu))
+                arrays = lowered(path, unescaped(file.header(hdu), file.table(hdu)))
                 cards = file.header(0) | file.header(hdu)
                 ragged = [name.lower() for name in names if name.lower() not in arrays]
                 return Content(

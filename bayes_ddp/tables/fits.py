@@ -1,4 +1,4 @@
-"""What the FITS tables of this package have in common: cards of columns, text and checksums.
+"""What the FITS tables of this package have in common: cards and checksums.
 
 Units, descriptions and UCDs are the cards TUNITn, TCOMMn and TUCDn. Checksums carry a fixed date,
 so that the same table gives the same bytes.
@@ -16,7 +16,7 @@ from bayes_ddp.files.fits import safe_card
 from bayes_ddp.files.outputs import EPOCH
 from bayes_ddp.tables.columns import Column
 
-__all__ = ["add_checksums", "ascii_text", "card_value", "column_cards", "read_column_cards"]
+__all__ = ["add_checksums", "card_value", "column_cards", "read_column_cards"]
 
 # FITS does not have these units, and readers warn of an unknown TUNIT. They stand in front of the
 # description, in brackets.
@@ -67,19 +67,14 @@ def read_column_cards(
 
 
 def card_value(value: Any) -> bool | int | float | str:
-    """The value as a header can hold it; text beyond one card continues on the next (CONTINUE)."""
+    """The value as a header can hold it; text beyond one card continues on the next (CONTINUE).
+
+    Letters that FITS does not have become escapes, so that different texts stay different.
+    """
     if isinstance(value, bool | int) or (isinstance(value, float) and np.isfinite(value)):
         return value
-    return " ".join(safe_card(line) for line in textwrap.wrap(str(value), _WIDTH))
-
-
-def ascii_text(values: np.ndarray) -> np.ndarray:
-    """Text as ASCII bytes, which is all that FITS can hold; other values as they are.
-
-    >>> ascii_text(np.array(["5 Å"])).tolist()
-    [b'5 ?']
-    """
-    return np.char.encode(values, "ascii", "replace") if values.dtype.kind == "U" else values
+    text = str(value).encode("ascii", "backslashreplace").decode("ascii")
+    return " ".join(safe_card(line) for line in textwrap.wrap(text, _WIDTH))
 
 
 def add_checksums(hdus: Iterable[fits.PrimaryHDU | fits.BinTableHDU]) -> None:

@@ -10,6 +10,7 @@ from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.files.paths import check_file
 from bayes_ddp.files.rows import EXACT
+from bayes_ddp.tables.escape import unescaped
 from bayes_ddp.tables.text import read_text
 from bayes_ddp.tables.values import identifiers, typed
 
@@ -41,7 +42,8 @@ def read_columns(path: Path, hdu: str | None = None) -> Content:
         if len(file.names) < 2:
             raise BadFileError(f"{path} has no table extension. Give a catalogue or CSV.")
         chosen = hdu or next((name for name in _OURS if name in file), None)
-        content = _typed(path, file.table(chosen if chosen else 1))
+        place = chosen if chosen else 1
+        content = _typed(path, unescaped(file.header(place), file.table(place)))
         return content if chosen not in ("SPTAB", "RVTAB") else _desi(file, chosen, content)
 
 

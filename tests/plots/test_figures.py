@@ -49,6 +49,16 @@ def test_star_without_pixels_can_be_drawn(fitted):
     figure.canvas.draw()
 
 
+@pytest.mark.parametrize("note", ["a$b$c", "\\frac{$", "x_{$\\", "100 %", "α\nβ"])
+def test_any_name_of_a_star_can_be_drawn(fitted, note):
+    wave, flux, rest = fitted
+    figure = Figure()
+    axes = plots.fit_axes(figure, 2)
+    plots.plot_fit(axes, wave, flux, **rest, note=note)
+    figure.canvas.draw()
+    assert axes[0].get_title(loc="left") == note
+
+
 def test_axes_say_what_they_show(fitted):
     wave, flux, rest = fitted
     axes = plots.fit_axes(Figure(), 2)
