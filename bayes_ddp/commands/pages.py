@@ -107,7 +107,7 @@ def _flags() -> list[str]:
         "*no labels* has NaN in every label column; `NOT_STAR` and `BAD_RV` keep them in a "
         'run with `spectype = "any"`.',
         "",
-        *_table(("bit", "name", "what it says", "no labels"), rows),
+        *_table(("bit", "name", "meaning", "no labels"), rows),
     ]
 
 

@@ -66,8 +66,8 @@ class Selection:
 
     def given(self) -> dict[str, Any]:
         """The words that were given, as a table for [input]."""
-        told = {field.name: getattr(self, field.name) for field in fields(self)}
-        given = {name: value for name, value in told.items() if value is not None}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        given = {name: value for name, value in values.items() if value is not None}
         if "columns" in given:
             pairs = [pair.partition("=") for pair in given["columns"]]
             given["columns"] = {name.strip(): column.strip() for name, _, column in pairs}

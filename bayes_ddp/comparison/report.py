@@ -90,8 +90,8 @@ class ComparisonTable:
             labels[row.label] = {"unit": label(row.label).unit, **_known(row)}
             if self.by:
                 labels[row.label]["bins"] = [_known(part) for part in self.bins[row.label]]
-        told = ("matched_by", "matched", "ambiguous", "apart", "selected", "selection", "by")
-        return {**{name: getattr(self, name) for name in told}, "labels": labels}
+        names = ("matched_by", "matched", "ambiguous", "apart", "selected", "selection", "by")
+        return {**{name: getattr(self, name) for name in names}, "labels": labels}
 
     def format_table(self) -> str:
         """Plain text: offsets, slopes and, where asked for, bins; columns aligned."""
@@ -176,14 +176,14 @@ def _interval(ends: tuple[float, float]) -> str:
 
 def _known(record: ComparisonRow | BinRow) -> dict[str, Any]:
     """The fields of a row, None for what is not finite."""
-    told: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name in (field.name for field in fields(record)):
         value = getattr(record, name)
         if name == "bin":
-            told[name] = {key: [_finite(end) for end in ends] for key, ends in value.items()}
+            result[name] = {key: [_finite(end) for end in ends] for key, ends in value.items()}
         elif name != "label":
-            told[name] = value if isinstance(value, int) else _finite(value)
-    return told
+            result[name] = value if isinstance(value, int) else _finite(value)
+    return result
 
 
 def _finite(value: float) -> float | None:

@@ -138,30 +138,30 @@ def compare_label(name: str, pair: Pairs) -> ComparisonRow:
 
 def _with_labels(theirs: Content, choice: Choice) -> Content:
     """The other table with labels made of its [X/H], and with the errors that are assumed."""
-    told = dict(theirs)
+    columns = dict(theirs)
     if choice.xh:
-        told |= labels_from_xh(told, scale=choice.scale, pattern=choice.xh.lower())
-    count = len(next(iter(told.values())))
+        columns |= labels_from_xh(columns, scale=choice.scale, pattern=choice.xh.lower())
+    count = len(next(iter(columns.values())))
     for name, error in choice.assumed_errors().items():
-        column = column_name(told, label(name))
-        if column and error_name(told, column) is None:
-            told[f"{column}_err"] = np.full(count, error)
-    return told
+        column = column_name(columns, label(name))
+        if column and error_name(columns, column) is None:
+            columns[f"{column}_err"] = np.full(count, error)
+    return columns
 
 
 def _with_sys(content: Content, required: str = "") -> Content:
     """The table with the model's own errors in its errors; ``required`` names one that must."""
-    told = dict(content)
+    columns = dict(content)
     for row in LABELS:
         name = row.column.lower()
-        if f"{name}_sys" in told and f"{name}_err" in told:
-            told[f"{name}_err"] = np.hypot(told[f"{name}_err"], told[f"{name}_sys"])
-        elif required and name in told:
+        if f"{name}_sys" in columns and f"{name}_err" in columns:
+            columns[f"{name}_err"] = np.hypot(columns[f"{name}_err"], columns[f"{name}_sys"])
+        elif required and name in columns:
             raise ValueError(
                 f"--sys needs the column {row.column}_SYS; {required} has none: it was written "
                 "by an older version. Fit again, or leave --sys out."
             )
-    return told
+    return columns
 
 
 def bin_rows(pair: Pairs, edges: Mapping[str, tuple[float, ...]]) -> tuple[BinRow, ...]:

@@ -84,35 +84,35 @@ def select(
     whose: Mapping[str, str],
 ) -> tuple[np.ndarray, str]:
     """([row] bool, what was cut) of the matched rows; ``keys``, ``whose`` as of ``find_keys``."""
-    keep, told = _quality(ours, theirs, choice.clean)
+    keep, cuts = _quality(ours, theirs, choice.clean)
     if "snr" in whose:
         keep &= keys["snr"] > choice.snr
-        told.append(f"{whose['snr']} > {choice.snr:g}")
+        cuts.append(f"{whose['snr']} > {choice.snr:g}")
     else:
-        told.append("no S/N column, so no S/N cut")
+        cuts.append("no S/N column, so no S/N cut")
     if not whose.get("teff", "").startswith("their"):
-        return keep, "; ".join([*told, "no Teff of theirs, so no Teff cut"])
+        return keep, "; ".join([*cuts, "no Teff of theirs, so no Teff cut"])
     for limit, sign in zip(choice.teff, (1, -1), strict=True):
         keep &= sign * (keys["teff"] - limit) > 0
-        told.append(f"{whose['teff']} {'>' if sign > 0 else '<'} {limit:g} K")
-    return keep, ", ".join(told)
+        cuts.append(f"{whose['teff']} {'>' if sign > 0 else '<'} {limit:g} K")
+    return keep, ", ".join(cuts)
 
 
 def _quality(ours: Content, theirs: Content, clean: bool) -> tuple[np.ndarray, list[str]]:
     """Rows without warnings: of a DESI catalogue always, of ours on request."""
-    keep, told = np.ones(len(next(iter(ours.values()))), bool), []
+    keep, cuts = np.ones(len(next(iter(ours.values()))), bool), []
     if "success" in theirs:
         keep &= theirs["success"]
-        told.append("their success")
+        cuts.append("their success")
         if "rvs_warn" in theirs:
             keep &= theirs["rvs_warn"] == 0
-            told.append("their rvs_warn = 0")
+            cuts.append("their rvs_warn = 0")
     if clean:
         if "warn" not in ours:
             raise ValueError("--clean needs a column WARN; the catalogue has none. Leave it out.")
         keep &= ours["warn"] == 0
-        told.append("our warn = 0")
-    return keep, told
+        cuts.append("our warn = 0")
+    return keep, cuts
 
 
 def _pair(

@@ -46,10 +46,10 @@ class ModelLimits:
 
 def model_limits(space: LabelSpace, card: Mapping[str, Any]) -> ModelLimits:
     """The ``ModelLimits`` of a card; its labels are those of ``space``, in their order."""
-    told = card.get("validation", {}).get("label_error", {})
-    if tuple(told.get("labels", ())) != tuple(space.names):
+    table = card.get("validation", {}).get("label_error", {})
+    if tuple(table.get("labels", ())) != tuple(space.names):
         return ModelLimits(space, {})
-    error = {k: np.array(v, float) for k, v in told.items() if k.startswith(("feh_", "teff_"))}
+    error = {k: np.array(v, float) for k, v in table.items() if k.startswith(("feh_", "teff_"))}
     return ModelLimits(space, error)
 
 

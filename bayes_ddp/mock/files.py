@@ -54,15 +54,15 @@ def check_folder(
             continue
         with open_fits(path) as file:
             old = file.header()
-        told = [
+        changes = [
             f"{key} is {old.get(key)} there and {value} now"
             for key, value in provenance.items()
             if key != "CREATOR" and old.get(key) != value
         ]
-        if told:
+        if changes:
             raise OutputError(
-                f"{path} is of another mock: {'; '.join(told)}. Choose another folder, or replace "
-                "it with --overwrite."
+                f"{path} is of another mock: {'; '.join(changes)}. Choose another folder, or "
+                "replace it with --overwrite."
             )
 
 

@@ -83,12 +83,12 @@ def _changed(old: config.Run, new: config.Run) -> str:
     """The settings by which results of the old run would be lost, in words; empty if none."""
     before, after = _flat(config.as_table(old)), _flat(config.as_table(new))
     keys = [key for key in dict.fromkeys([*before, *after]) if key not in _FREE]
-    told = []
+    changes = []
     for key in keys:
         was, now = before.get(key), after.get(key)
         if was != now and not _kept(key, was, now, old=old, new=new):
-            told.append(f"{key} was {_words(was)} and is {_words(now)}")
-    return "; ".join(told)
+            changes.append(f"{key} was {_words(was)} and is {_words(now)}")
+    return "; ".join(changes)
 
 
 def _kept(key: str, was: Any, now: Any, *, old: config.Run, new: config.Run) -> bool:

@@ -19,12 +19,14 @@ def describe_arrays(path: Path) -> tuple[dict[str, Any], list[str]]:
     arrays = {name: _figures(values) for name, values in content.arrays.items()}
     figures = {"kind": "arrays", "arrays": arrays, "metadata": list(content.meta)[:200]}
     lines = [f"arrays in {path.suffix.removeprefix('.')}, not in the format of a survey"]
-    for name, told in arrays.items():
-        shape = " x ".join(map(str, told["shape"])) or "one"
+    for name, facts in arrays.items():
+        shape = " x ".join(map(str, facts["shape"])) or "one"
         span = (
-            "" if told["range"] is None else f", {told['range'][0]:.6g} to {told['range'][1]:.6g}"
+            ""
+            if facts["range"] is None
+            else f", {facts['range'][0]:.6g} to {facts['range'][1]:.6g}"
         )
-        lines.append(f"  {name}: {shape} {told['type']}{span}")
+        lines.append(f"  {name}: {shape} {facts['type']}{span}")
     if content.meta:
         lines.append(f"  metadata: {', '.join(list(content.meta)[:8])}")
     lines.append("  to fit them: survey = 'table' and [input.table] in a run file, docs/tables.md")
@@ -32,8 +34,8 @@ def describe_arrays(path: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def _figures(values: np.ndarray) -> dict[str, Any]:
-    told: dict[str, Any] = {"shape": list(values.shape), "type": values.dtype.name, "range": None}
+    facts: dict[str, Any] = {"shape": list(values.shape), "type": values.dtype.name, "range": None}
     if values.dtype.kind in "iuf" and np.isfinite(values).any():
         known = values[np.isfinite(values)]
-        told["range"] = [float(known.min()), float(known.max())]
-    return told
+        facts["range"] = [float(known.min()), float(known.max())]
+    return facts

@@ -137,12 +137,12 @@ def _content(path: Path, file: FitsFile) -> Told:
         return _velocities("redrock file", file.table("REDSHIFTS"))
     if "RVTAB" in file:
         return _velocities("RVS catalogue", file.table("RVTAB"))
-    told = describe_fits_tables(path, file)
-    labels = told is not None and any(t["labels"] for t in told[0]["tables"].values())
+    found = describe_fits_tables(path, file)
+    labels = found is not None and any(t["labels"] for t in found[0]["tables"].values())
     if not labels and any(survey.recognise(file) for survey in SURVEYS.values()):
         return describe_arrays(path)
-    if told is not None:
-        return told
+    if found is not None:
+        return found
     raise ValueError(
         f"{path} is a FITS file with the extensions {[n for n in file.names if n]}, which is none "
         f"of what info describes. Give {_KINDS}."
@@ -156,8 +156,8 @@ def _velocities(kind: str, table: dict[str, np.ndarray]) -> Told:
     for name in ("SPECTYPE", "RR_SPECTYPE"):
         if name in table and rows:
             figures[name.lower()] = dict(Counter(map(str, table[name])))
-            told = ", ".join(f"{n} {what}" for what, n in figures[name.lower()].items())
-            lines.append(f"  {name}: {told}")
+            text = ", ".join(f"{n} {what}" for what, n in figures[name.lower()].items())
+            lines.append(f"  {name}: {text}")
     for name, unit in (("Z", ""), ("VRAD", " km/s"), ("VRAD_ERR", " km/s")):
         values = real(table.get(name, np.zeros(0)), f"{kind}: column {name}")
         values = values[np.isfinite(values)]

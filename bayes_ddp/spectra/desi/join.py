@@ -104,14 +104,14 @@ def _by_key(ours: Table, table: Table, primary: np.ndarray) -> tuple[np.ndarray,
     """([star] row of ``table`` or -1, [star] bool exact), by all columns that both have."""
     count, names = len(ours["TARGETID"]), tuple(ours)
     row, exact = np.full(count, -1), np.zeros(count, bool)
-    known, told = _patterns(names, ours), _patterns(names, table)
+    known, other = _patterns(names, ours), _patterns(names, table)
     ours = {name: _plain(values) for name, values in ours.items()}
     theirs = {name: _plain(values) for name, values in table.items()}
     group = np.array([name != "PLACE" for name in names])
-    both = itertools.product(np.unique(known, axis=1).T, np.unique(told, axis=1).T)
+    both = itertools.product(np.unique(known, axis=1).T, np.unique(other, axis=1).T)
     for mine_known, theirs_known in sorted(both, key=lambda pair: -int((pair[0] & pair[1]).sum())):
         mine = np.flatnonzero((known == mine_known[:, None]).all(axis=0) & (row < 0))
-        rows = np.flatnonzero((told == theirs_known[:, None]).all(axis=0))
+        rows = np.flatnonzero((other == theirs_known[:, None]).all(axis=0))
         common = mine_known & theirs_known
         key = [name for name, is_known in zip(names, common, strict=True) if is_known]
         code = fold([np.concatenate([ours[name][mine], theirs[name][rows]]) for name in key])
