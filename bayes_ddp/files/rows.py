@@ -266,4 +266,4 @@ def text_of(stored: np.ndarray) -> np.ndarray:
         ended = np.logical_or.accumulate(letters == 0, axis=1)
         cut = np.where(ended, 0, letters).astype("u1").view(stored.dtype)
         stored = cut.reshape(stored.shape)
-    return np.char.rstrip(np.char.decode(stored, "ascii", "replace"))
+    return np.char.rstrip(np.char.decode(stored, "utf-8", "backslashreplace"))
