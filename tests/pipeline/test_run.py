@@ -11,6 +11,7 @@ from astropy.table import Table
 from bayes_ddp import cli, config
 from bayes_ddp.catalog.fits import read_catalogue
 from bayes_ddp.commands.demo import simulate_files
+from bayes_ddp.files.errors import InputWarning
 from bayes_ddp.flags import WARN
 from bayes_ddp.inference.fit import star_keys
 from bayes_ddp.inference.parts import read_draws, read_part
@@ -149,7 +150,8 @@ def test_one_more_file_fits_that_file_only(finished, simulated, tmp_path):
     before = pipeline.run(run, batch=2, rows=2)
     times = {path.name: path.stat().st_mtime_ns for path in before.parts}
     table = DESI | {"spectra": ["a-new-file.fits", "coadd-demo.fits"]}
-    after = pipeline.run(settings(simulated, tmp_path / "out", input=table), batch=2, rows=2)
+    with pytest.warns(InputWarning, match="4 spectra at different positions"):
+        after = pipeline.run(settings(simulated, tmp_path / "out", input=table), batch=2, rows=2)
     (simulated / "a-new-file.fits").unlink()
     assert len(after.table) == STARS + 2 and len(after.parts) == len(before.parts) + 1
     assert times.items() <= {p.name: p.stat().st_mtime_ns for p in after.parts}.items()
