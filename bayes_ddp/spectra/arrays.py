@@ -1,7 +1,8 @@
 """Spectra in arrays of any origin to ``RawSpectra``: from memory, and what ``table`` reads.
 
 Pixels are kept as they are; all spectra share one list of wavelengths. Where it jumps (a gap
-between orders or arms) the spectrum is cut into arms, each with its own pseudo-continuum.
+between orders or arms) the spectrum is cut into arms, each with its own pseudo-continuum; where a
+few pixels are missing, masked ones stand for them (``gaps``).
 
 Spectra without errors get a flat signal-to-noise ratio of 100 here and ``WARN.NO_ERRORS``; the
 pipeline replaces it by an estimate from the residuals of a first fit. Without errors nothing
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayes_ddp.flags import WARN
+from bayes_ddp.spectra.gaps import fill_gaps
 from bayes_ddp.spectra.masks import MAX_VRAD
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.quantities import Sampled, SpectrumLike, numbers, per_pixel, sampled
@@ -26,8 +28,6 @@ __all__ = ["GUESSED_SNR", "air_to_vacuum", "check_names", "from_arrays", "per_st
 GUESSED_SNR = 100.0
 """Per pixel, of spectra without errors, until their residuals are known."""
 
-_GAP = 5.0
-"""Steps between two pixels, in units of the steps around, at which an arm ends."""
 _SHORTEST, _LONGEST = 1000.0, 30_000.0  # Å; beyond them the unit is most likely another
 _AIR_FROM = 2000.0  # Å; below, wavelengths are given in vacuum by convention
 
@@ -91,12 +91,14 @@ def from_arrays(
     clean, weight, warn = _pixels(sample)
     velocity, spread, bad = _velocities(vrad, vrad_err, stars)
     reddening = numbers("ebv", np.nan if ebv is None else ebv, u.mag)
-    vacuum = air_to_vacuum(pixels) if air else pixels
+    filled = fill_gaps(pixels)
+    vacuum = air_to_vacuum(filled.wave) if air else filled.wave
+    clean, weight, width = filled.spread(clean), filled.spread(weight), filled.interpolated(width)
     return RawSpectra(
         survey="table",
         arms=tuple(
             RawArm(f"A{i}", vacuum[p], clean[:, p], weight[:, p], width[:, p])
-            for i, p in enumerate(_arms(vacuum), 1)
+            for i, p in enumerate(filled.arms, 1)
         ),
         vrad=velocity,
         vrad_err=spread,
@@ -259,11 +261,3 @@ def _names(names: ArrayLike | None, stars: int) -> np.ndarray:
     text = np.char.strip(per_star("names", np.asarray(names), stars).astype(str))
     check_names(text)
     return text
-
-
-def _arms(wave: np.ndarray) -> list[slice]:
-    """Stretches of pixels without a gap."""
-    step = np.diff(wave)
-    around = np.minimum(np.r_[step[1:], np.inf], np.r_[np.inf, step[:-1]])
-    ends = np.flatnonzero(step > _GAP * around) + 1
-    return [slice(a, b) for a, b in zip([0, *ends], [*ends, len(wave)], strict=True)]
