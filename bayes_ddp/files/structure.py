@@ -77,7 +77,7 @@ def scan(plain: Path, path: Path | None = None) -> list[Hdu]:
                 f"{path} is no FITS file: it does not begin with 'SIMPLE  ='. If it is compressed "
                 "other than by gzip, unpack it first; otherwise fetch it again."
             )
-        while start < size:
+        while start < size and not (found and _is_padding(stream, start)):
             if len(found) == MAX_HDUS:
                 raise BadFileError(f"{path} has over {MAX_HDUS} HDUs, more than are read here.")
             header = _read_header(path, stream, start, index=len(found))
@@ -91,6 +91,15 @@ def scan(plain: Path, path: Path | None = None) -> list[Hdu]:
             found.append(hdu)
             start = end
     return found
+
+
+def _is_padding(stream: BinaryIO, start: int) -> bool:
+    """Whether nothing but padding follows: NUL, blank, end of line or end of file (SUB)."""
+    stream.seek(start)
+    while piece := stream.read(CHUNK):
+        if piece.strip(b"\0 \n\r\x1a"):
+            return False
+    return True
 
 
 def _read_header(path: Path, stream: BinaryIO, start: int, *, index: int) -> bytes:
