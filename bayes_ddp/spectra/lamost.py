@@ -30,7 +30,7 @@ from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.files.paths import check_file
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.loggrid import LogGrid, first_pixel, is_number, numbers, whole
+from bayes_ddp.spectra.loggrid import LogGrid, first_pixel, integer, is_number, numbers
 from bayes_ddp.spectra.masks import Band
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.raw import RawSpectra
@@ -179,7 +179,7 @@ def _columns(
     columns = {
         "OBSID": np.array(
             [
-                max(whole(h.get("OBSID")), known.get(n.removesuffix(".gz"), -1))
+                max(integer(h.get("OBSID")), known.get(n.removesuffix(".gz"), -1))
                 for h, n in zip(headers, names, strict=True)
             ]
         ),
@@ -192,15 +192,15 @@ def _columns(
         "SRCFILE": np.array(names),
     }
     if any(_GAIA in header for header in headers):
-        columns[_GAIA] = np.array([whole(header.get(_GAIA)) for header in headers])
+        columns[_GAIA] = np.array([integer(header.get(_GAIA)) for header in headers])
     return columns
 
 
 def _identifier(header: dict[str, Any], name: str) -> str:
     """Such as ``55862-B6212_sp06-003``: night, plate, spectrograph, fibre; else the file name."""
-    night, spectrograph, fibre = (whole(header.get(key)) for key in ("LMJD", "SPID", "FIBERID"))
+    night, spectrograph, fibre = (integer(header.get(key)) for key in ("LMJD", "SPID", "FIBERID"))
     plate = str(header.get("PLANID") or "").strip()
-    if min(night, spectrograph, fibre) < 0 or (is_number(plate) and whole(plate) < 0):
+    if min(night, spectrograph, fibre) < 0 or (is_number(plate) and integer(plate) < 0):
         return Path(name.removesuffix(".gz")).stem
     return f"{night}-{plate}_sp{spectrograph:02d}-{fibre:03d}"
 

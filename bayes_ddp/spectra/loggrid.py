@@ -16,7 +16,7 @@ from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.raw import RawArm
 
-__all__ = ["STEP", "LogGrid", "first_pixel", "is_number", "numbers", "whole"]
+__all__ = ["STEP", "LogGrid", "first_pixel", "integer", "is_number", "numbers"]
 
 STEP = 1e-4
 """Of log10 wavelength, one pixel."""
@@ -118,10 +118,10 @@ def is_number(value: Any) -> bool:
     return True
 
 
-def whole(value: Any) -> int:
+def integer(value: Any) -> int:
     """The integer that a card or cell has, as a number or as text; -1 for anything else.
 
-    >>> whole(" 12 "), whole(7.0), whole(float("nan")), whole("null"), whole(None)
+    >>> integer(" 12 "), integer(7.0), integer(float("nan")), integer("null"), integer(None)
     (12, 7, -1, -1, -1)
     """
     try:

@@ -28,7 +28,7 @@ import numpy as np
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.loggrid import STEP, LogGrid, first_pixel, is_number, numbers, whole
+from bayes_ddp.spectra.loggrid import STEP, LogGrid, first_pixel, integer, is_number, numbers
 from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.raw import RawSpectra
@@ -146,8 +146,8 @@ def _read_star(path: Path) -> _Star:
     start = first_pixel(path, log_wave)
     width = np.asarray(wdisp, float)
     known = np.isfinite(width) & (width > 0)
-    offered = ((np.nan_to_num(mask).astype(np.int64) & _REJECTED) == 0) & (ivar > 0)
-    masked = ~offered | ~known
+    rejected = (np.nan_to_num(mask).astype(np.int64) & _REJECTED) != 0
+    masked, offered = rejected | ~known, ~rejected & (ivar > 0)
     clean, weight, mended = clean_pixels(flux[None], ivar[None], masked[None])
     wave = 10 ** (STEP * (start + np.arange(width.size)))
     step = wave * np.log(10) * STEP  # Å per pixel
@@ -195,7 +195,7 @@ def _cell(path: Path, name: str, values: np.ndarray) -> Any:
 
 def _bits(row: Mapping[str, Any]) -> int:
     """ZWARNING of a row; 0 where it is unknown."""
-    return max(whole(row.get("ZWARNING")), 0)
+    return max(integer(row.get("ZWARNING")), 0)
 
 
 def _redshift(rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
@@ -226,18 +226,18 @@ def _columns(spectra: Sequence[Path], rows: list[dict[str, Any]]) -> dict[str, n
     names = [_identifier(row, Path(path).name) for row, path in zip(rows, spectra, strict=True)]
     columns: dict[str, np.ndarray] = {
         "SPECID": np.array(names),
-        **{name: np.array([whole(row[name]) for row in rows]) for name in _IDENTIFIERS},
+        **{name: np.array([integer(row[name]) for row in rows]) for name in _IDENTIFIERS},
         "TARGET_RA": numbers(rows, "PLUG_RA", "RA"),
         "TARGET_DEC": numbers(rows, "PLUG_DEC", "DEC"),
         "SPECTYPE": _texts(rows, "CLASS"),
         "SUBCLASS": _texts(rows, "SUBCLASS"),
-        "ZWARNING": np.array([whole(row.get("ZWARNING", 0)) for row in rows]),
+        "ZWARNING": np.array([integer(row.get("ZWARNING", 0)) for row in rows]),
         "SRCFILE": np.array([Path(path).name for path in spectra]),
     }
     if any("SPECOBJID" in row for row in rows):  # a number or text, as the release has it
         columns["SPECOBJID"] = _texts(rows, "SPECOBJID")
     if any("THING_ID" in row for row in rows):
-        columns["THING_ID"] = np.array([whole(row.get("THING_ID")) for row in rows])
+        columns["THING_ID"] = np.array([integer(row.get("THING_ID")) for row in rows])
     if any("SN_MEDIAN_ALL" in row for row in rows):
         columns["SN_MEDIAN_ALL"] = numbers(rows, "SN_MEDIAN_ALL")
     return columns
@@ -245,7 +245,7 @@ def _columns(spectra: Sequence[Path], rows: list[dict[str, Any]]) -> dict[str, n
 
 def _identifier(row: Mapping[str, Any], name: str) -> str:
     """Such as ``3586-55181-0001``: plate, night, fibre; the file's name where one is unknown."""
-    plate, night, fibre = (whole(row[key]) for key in _IDENTIFIERS)
+    plate, night, fibre = (integer(row[key]) for key in _IDENTIFIERS)
     if min(plate, night, fibre) < 0:
         return Path(name.removesuffix(".gz")).stem
     return f"{plate}-{night}-{fibre:04d}"

@@ -103,8 +103,9 @@ def test_sdss_file_without_any_width_is_flagged(value: float, spec: Callable[...
 def test_flux_of_one_pixel_does_not_rule_its_spectrum(spec: Callable[..., Path]) -> None:
     flux, ivar = np.full(4500, 50.0, "f4"), np.ones(4500, "f4")
     flux[[100, 200]], ivar[[300, 400]] = (1e30, -1e38), (np.inf, np.nan)
-    raw = read_sdss([spec(1), spec(2, flux=flux, ivar=ivar)])
-    assert raw.warn.tolist() == [0, WARN.NONFINITE_INPUT]
+    lone = np.where(np.arange(4500) == 500, np.float32(-1), np.float32(1))
+    raw = read_sdss([spec(1), spec(2, flux=flux, ivar=ivar), spec(3, ivar=lone)])
+    assert raw.warn.tolist() == [0, WARN.NONFINITE_INPUT, WARN.NONFINITE_INPUT]
     assert max(np.abs(arm.flux[1]).max() for arm in raw.arms) == 50
     flux = FLUX.copy()
     flux[1, 7] = 1e300
