@@ -95,14 +95,14 @@ def from_arrays(
     clean, weight, warn = _pixels(sample)
     velocity, spread, bad = _velocities(vrad, vrad_err, stars)
     reddening = numbers("ebv", np.nan if ebv is None else ebv, u.mag)
-    filled = fill_gaps(pixels)
-    vacuum = air_to_vacuum(filled.wave) if air else filled.wave
-    clean, weight, width = filled.spread(clean), filled.spread(weight), filled.interpolated(width)
+    grid = fill_gaps(pixels)
+    vacuum = air_to_vacuum(grid.wave) if air else grid.wave
+    clean, weight, width = grid.spread(clean), grid.spread(weight), grid.interpolated(width)
     raw = RawSpectra(
         survey="table",
         arms=tuple(
             RawArm(f"A{i}", vacuum[p], clean[:, p], weight[:, p], width[:, p])
-            for i, p in enumerate(filled.arms, 1)
+            for i, p in enumerate(grid.arms, 1)
         ),
         vrad=velocity,
         vrad_err=spread,
