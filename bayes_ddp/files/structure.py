@@ -28,6 +28,8 @@ MAX_ELEMENTS = 10**9
 MAX_TABLE_BYTES = 64 * 2**30  # read by column, so no more of it is in memory than is asked for
 CHUNK = 2**13 * BLOCK
 
+_PIECE = 2**20  # bytes, in which padding is read
+
 _CARD = re.compile(r"([A-Z0-9_-]{1,8}) *= *('(?:[^']|'')*'|[^/ ]+)")
 _FORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])(\d*)")
 _WIDTH = dict(L=1, B=1, I=2, J=4, K=8, A=1, E=4, D=8, C=8, M=16, P=8, Q=16)
@@ -96,7 +98,7 @@ def scan(plain: Path, path: Path | None = None) -> list[Hdu]:
 def _is_padding(stream: BinaryIO, start: int) -> bool:
     """Whether nothing but padding follows: NUL, blank, end of line or end of file (SUB)."""
     stream.seek(start)
-    while piece := stream.read(CHUNK):
+    while piece := stream.read(_PIECE):
         if piece.strip(b"\0 \n\r\x1a"):
             return False
     return True
