@@ -13,11 +13,15 @@ from bayes_ddp.files.compressed import suffix, unpacked
 __all__ = ["column_unit", "to_angstrom"]
 
 _ALIASES = {
-    "a": "Angstrom", "aa": "Angstrom", "angstroms": "Angstrom", "ang": "Angstrom",
-    "nanometer": "nm", "nanometers": "nm", "nanometre": "nm", "nanometres": "nm",
-    "micron": "um", "microns": "um", "micrometer": "um", "micrometers": "um", "μm": "um",
-    "meter": "m", "meters": "m", "metre": "m", "metres": "m",
-}  # fmt: skip
+    alias: unit
+    for unit, aliases in {
+        "Angstrom": "a aa ang angstroms",
+        "nm": "nanometer nanometers nanometre nanometres",
+        "um": "micron microns micrometer micrometers μm",
+        "m": "meter meters metre metres",
+    }.items()
+    for alias in aliases.split()
+}
 _LOGARITHM = re.compile(r"(log10|log|ln)\s*\(?([^()]*)\)?$", re.IGNORECASE)
 
 

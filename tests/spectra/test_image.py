@@ -52,13 +52,15 @@ CASES: dict[str, tuple[dict[str, Any], np.ndarray]] = {
         {"CRVAL1": 2.6, "CD1_1": 1e-4, "CTYPE1": "WAVE", "CUNIT1": "log10(nm)"},
         10**LOG,
     ),
-    "LN": ({"CRVAL1": np.log(4000), "CD1_1": 1e-4, "CTYPE1": "LN"},
-           4000 * np.exp(1e-4 * np.arange(PIXELS))),
+    "LN": (
+        {"CRVAL1": np.log(4000), "CD1_1": 1e-4, "CTYPE1": "LN"},
+        4000 * np.exp(1e-4 * np.arange(PIXELS)),
+    ),
     "WAVE-LOG": (
         {"CRVAL1": 4e-7, "CDELT1": 4e-11, "CTYPE1": "WAVE-LOG", "CUNIT1": "m"},
         4000 * np.exp(1e-4 * np.arange(PIXELS)),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -213,9 +215,14 @@ def test_real_library_stars_are_read_from_images(data: Path, tmp_path: Path) -> 
     for name, flux in zip(library["miles_id"][:3], library["flux"][:3], strict=True):
         paths.append(tmp_path / f"{name}.fits")
         write(
-            paths[-1], flux[None].astype("f4"), CRVAL1=wave[0], CDELT1=0.9, CTYPE1="LAMBDA",
-            CUNIT1="ANGSTROM", CRPIX1=1.0,
-        )  # fmt: skip
+            paths[-1],
+            flux[None].astype("f4"),
+            CRVAL1=wave[0],
+            CDELT1=0.9,
+            CTYPE1="LAMBDA",
+            CUNIT1="ANGSTROM",
+            CRPIX1=1.0,
+        )
     images = read_any(paths, layout={"air": True, "fwhm": 2.5})
     table = read_any(
         data / "miles" / "spectra.npz",
