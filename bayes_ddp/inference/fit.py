@@ -33,14 +33,14 @@ from bayes_ddp.inference.problem import (
 from bayes_ddp.inference.samplers import Exact, Map, Nuts
 from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.spectrum import Spectrum
-from bayes_ddp.spectra.widths import BROADEST, mask_sharp
+from bayes_ddp.spectra.widths import mask_sharp
 
 __all__ = ["BATCH", "by_width", "fit", "pad", "problem_of", "star_keys"]
 
 BATCH = 32
 """Stars that are fitted together. Every batch has this shape, so it is compiled once."""
 
-_WIDTH_GROUPS = (5.0, 10.0, BROADEST)
+_WIDTH_GROUPS = (5.0, 10.0)
 """Å, FWHM between groups of stars that are fitted apart."""
 
 Network = BasisNetwork | PixelNetwork
@@ -100,15 +100,15 @@ def fit(
     fit_rows = np.flatnonzero((spectra.warn & int(fatal)) == 0)
     other = np.setdiff1d(np.arange(len(spectra)), fit_rows)
     parts, order = [], []
-    for alike in by_width(spectra, fit_rows):
+    for alike, size in by_width(spectra, fit_rows, batch=batch):
         own = spectra.take(alike)
         problem = problem_of(own, network, priors=priors, nuisance=nuisance)
-        own = with_errors(own, problem, batch=batch)
-        for start in range(0, len(alike), batch):
-            raw = own.take(np.arange(start, min(start + batch, len(alike))))
-            keys = star_keys(seed, spectra.survey, raw.identifiers(), size=batch)
+        own = with_errors(own, problem, batch=size)
+        for start in range(0, len(alike), size):
+            raw = own.take(np.arange(start, min(start + size, len(alike))))
+            keys = star_keys(seed, spectra.survey, raw.identifiers(), size=size)
             parts.append(_batch(problem, sampler, raw, keys=keys))
-            order.append(alike[start : start + batch])
+            order.append(alike[start : start + size])
             if progress:
                 progress(sum(map(len, order)), len(fit_rows))
     for start in range(0, len(other), batch):
@@ -140,13 +140,17 @@ def _widths(spectra: RawSpectra) -> np.ndarray:
     return np.concatenate(used)
 
 
-def by_width(spectra: RawSpectra, rows: np.ndarray) -> list[np.ndarray]:
-    """The rows in groups by their broadest LSF, which sets memory and time of a batch."""
+def by_width(spectra: RawSpectra, rows: np.ndarray, *, batch: int) -> list[tuple[np.ndarray, int]]:
+    """(rows, stars of a batch) of groups of stars by the broadest LSF of their usable pixels.
+
+    It sets memory and time per star, so that groups above 5 and 10 Å have batches of a half and a
+    quarter of ``batch``.
+    """
     broadest = np.max(
         [np.where(a.ivar > 0, a.fwhm, 0.0).max(axis=1) for a in spectra.arms], axis=0
     )
     group = np.digitize(broadest, _WIDTH_GROUPS)[rows]
-    return [rows[group == number] for number in np.unique(group)]
+    return [(rows[group == n], max(batch >> int(n), 1)) for n in np.unique(group)]
 
 
 def _batch(

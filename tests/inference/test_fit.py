@@ -281,5 +281,5 @@ def test_broad_star_is_fitted_apart(raw: RawSpectra) -> None:
     ivar = raw.arms[1].ivar.copy()
     ivar[:, 7] = 0
     arms = replace(raw.arms[0], fwhm=wide), replace(raw.arms[1], fwhm=masked, ivar=ivar)
-    groups = fit_module.by_width(replace(raw, arms=arms), np.array([0, 1, 2, 5]))
-    assert [group.tolist() for group in groups] == [[0, 1, 5], [2]]
+    groups = fit_module.by_width(replace(raw, arms=arms), np.array([0, 1, 2, 5]), batch=32)
+    assert [(rows.tolist(), size) for rows, size in groups] == [([0, 1, 5], 32), ([2], 8)]
