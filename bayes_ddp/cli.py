@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from bayes_ddp.commands.streams import run_command
-from bayes_ddp.commands.terminal import Overwrite, Selection, plain, progress_bar
+from bayes_ddp.commands.terminal import Overwrite, Selection, layout_words, plain, progress_bar
 from bayes_ddp.comparison.options import Choice
 from bayes_ddp.files.errors import InputWarning
 
@@ -99,6 +99,7 @@ def fit(
     survey: str | None = None,
     catalog: Path | None = None,
     redshifts: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    layout: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     chosen: Selection | None = None,
     sampler: Literal["exact", "map", "nuts"] = "exact",
     mismatch: bool = False,
@@ -118,12 +119,15 @@ def fit(
     output
         Folder for catalogue.fits, draws, pictures and run.toml.
     survey
-        Survey whose format the files have: desi, lamost or sdss. By default the first file
-        decides. Tables of your own need a run file (docs/tables.md).
+        Survey whose format the files have: desi, lamost, sdss or table. By default the first
+        file decides.
     catalog
         DESI: RVS/MWS catalogue with VRAD. LAMOST: table that maps filename to obsid.
     redshifts
         DESI: redrock files, where there is no catalogue.
+    layout
+        Of tables and FITS images of your own, the keys of [input.table] (docs/tables.md), such
+        as --layout fwhm=2.5 air=true error=sigma. Without air, each file has to say.
     sampler
         exact: draws of the exact posterior, a few stars a second. map: best fit and Gaussian
         covariance, faster, less true for faint metal-poor stars. nuts: long Markov chains.
@@ -136,13 +140,15 @@ def fit(
     from bayes_ddp import config
     from bayes_ddp.spectra.read import survey_of
 
+    chosen_survey = survey or ("table" if layout else survey_of(spectra).name)
     table: dict[str, Any] = {
         "schema": 1,
         "seed": seed,
         "input": {
-            "survey": survey or survey_of(spectra).name,
+            "survey": chosen_survey,
             "spectra": [str(p) for p in spectra],
             "redshifts": [str(p) for p in redshifts or []],
+            **({"table": layout_words(layout)} if layout else {}),
             **(chosen.given() if chosen else {}),
         },
         "emulator": {"name": emulator},

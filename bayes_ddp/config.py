@@ -190,7 +190,8 @@ def _input(table: Any, where: str) -> Input:
     if SURVEYS[built.survey].needs_layout != (built.table is not None):
         raise ConfigError(
             f"{where}: survey = '{built.survey}' and [input.table] do not go together. Spectra in "
-            "tables of your own need survey = 'table' and [input.table], which names their arrays."
+            "tables of your own need survey = 'table' and [input.table], which names their arrays "
+            "(fit: --layout fwhm=2.5 air=true ...)."
         )
     return built
 

@@ -38,6 +38,7 @@ class WARN(IntFlag):
     MULTIMODAL = 1 << 23
     RV_WARN = 1 << 24
     RV_DISAGREES = 1 << 25
+    LSF_WARN = 1 << 26
 
 
 DESCRIPTIONS = {
@@ -45,7 +46,7 @@ DESCRIPTIONS = {
     WARN.MISSING_ARM: "an arm has no usable pixel; fitted without it",
     WARN.FEW_PIXELS: "fewer than 500 usable pixels; not fitted",
     WARN.BADFIBER: "the survey flags the fibre",
-    WARN.NONFINITE_INPUT: "NaN or infinity in flux or ivar; these pixels were masked",
+    WARN.NONFINITE_INPUT: "impossible flux or ivar, such as NaN; these pixels were masked",
     WARN.NOT_STAR: "the survey classifies the target as no star; not fitted",
     WARN.BAD_RV: "velocity missing or beyond 1500 km/s; not fitted",
     WARN.NO_CATALOG_ROW: "no row for this target in the catalogue of velocities; not fitted",
@@ -67,6 +68,7 @@ DESCRIPTIONS = {
     WARN.MULTIMODAL: "two peaks in the posterior of a label",
     WARN.RV_WARN: "the survey warns of its velocity, or its error is unknown; fitted freely",
     WARN.RV_DISAGREES: "the spectrum moves over 5 sigma from the catalogue's velocity",
+    WARN.LSF_WARN: "width of the LSF unusable, or below the model's; these pixels were masked",
 }
 
 FATAL = (

@@ -199,7 +199,7 @@ _FIT = (
         "VRAD_ERR",
         "km/s",
         ucd="stat.stdev;spect.dopplerVeloc.opt",
-        description="standard deviation of VRAD_FIT",
+        description="error of VRAD_FIT: of the fit, and the survey's calibration floor",
     ),
     Column(
         "LSF_{arm}",

@@ -24,6 +24,7 @@ from bayes_ddp.files.fits import safe_card
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.parts import Part
 from bayes_ddp.labels import label
+from bayes_ddp.spectra.surveys import find_survey
 from bayes_ddp.tables.columns import Column
 
 __all__ = ["make_catalogue", "pack_covariance", "unpack_covariance"]
@@ -119,7 +120,7 @@ def _values(part: Part, untrusted: np.ndarray, model: ModelLimits | None) -> dic
         "SNR_{arm}": part.snr,
         "VRAD_IN": part.vrad,
         "VRAD_FIT": part.vrad + posterior.velocity[:, 0],
-        "VRAD_ERR": posterior.velocity[:, 1],
+        "VRAD_ERR": np.hypot(posterior.velocity[:, 1], find_survey(part.survey).vrad_floor),
         "LSF_{arm}": posterior.lsf,
     }
     diagnostics = posterior.diagnostics

@@ -1,14 +1,14 @@
 """What commands share: options that choose spectra, progress bar, figures for JSON."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-__all__ = ["Overwrite", "Selection", "no_star_sentence", "plain", "progress_bar"]
+__all__ = ["Overwrite", "Selection", "layout_words", "no_star_sentence", "plain", "progress_bar"]
 
 Overwrite = Annotated[
     bool,
@@ -72,6 +72,32 @@ class Selection:
             pairs = [pair.partition("=") for pair in given["columns"]]
             given["columns"] = {name.strip(): column.strip() for name, _, column in pairs}
         return given
+
+
+def layout_words(words: Sequence[str]) -> dict[str, Any]:
+    """The table of words such as ``fwhm=2.5``, as the command line has them.
+
+    ``air`` is "header" where it is not among them. Raises ValueError for a word without ``=``.
+
+    >>> layout_words(["air=true", "fwhm=2.5", "error=sigma"])
+    {'air': True, 'fwhm': 2.5, 'error': 'sigma'}
+    """
+    table: dict[str, Any] = {"air": "header"}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise ValueError(f"--layout {word!r} is not KEY=VALUE. Give such as fwhm=2.5.")
+        table[key.strip()] = _word(text.strip())
+    return table
+
+
+def _word(text: str) -> bool | float | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def no_star_sentence(number: int, spectype: str) -> str:

@@ -24,6 +24,8 @@ MAX_BYTES = 4 * 2**30
 MAX_ELEMENTS = 10**9
 MAX_TABLE_BYTES = 64 * 2**30  # read by column, so no more of it is in memory than is asked for
 
+_PIECE = 2**20  # bytes, in which padding is read
+
 _CARD = re.compile(r"([A-Z0-9_-]{1,8}) *= *('(?:[^']|'')*'|[^/ ]+)")
 _BITPIX = (8, 16, 32, 64, -32, -64)
 
@@ -76,7 +78,7 @@ def scan(plain: Path, path: Path | None = None) -> list[Hdu]:
                 f"{path} is no FITS file: it does not begin with 'SIMPLE  ='. If it is compressed "
                 "other than by gzip, unpack it first; otherwise fetch it again."
             )
-        while start < size:
+        while start < size and not (found and _is_padding(stream, start)):
             if len(found) == MAX_HDUS:
                 raise BadFileError(f"{path} has over {MAX_HDUS} HDUs, more than are read here.")
             header = _read_header(path, stream, start, index=len(found))
@@ -90,6 +92,15 @@ def scan(plain: Path, path: Path | None = None) -> list[Hdu]:
             found.append(hdu)
             start = end
     return found
+
+
+def _is_padding(stream: BinaryIO, start: int) -> bool:
+    """Whether nothing but padding follows: NUL, blank, end of line or end of file (SUB)."""
+    stream.seek(start)
+    while piece := stream.read(_PIECE):
+        if piece.strip(b"\0 \n\r\x1a"):
+            return False
+    return True
 
 
 def _read_header(path: Path, stream: BinaryIO, start: int, *, index: int) -> bytes:

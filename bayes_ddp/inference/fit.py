@@ -17,7 +17,7 @@ from bayes_ddp.emulator.error import read_mismatch
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.checks import check
-from bayes_ddp.inference.forward import taps_needed
+from bayes_ddp.inference.forward import narrowest_fwhm, taps_needed
 from bayes_ddp.inference.noise import with_errors
 from bayes_ddp.inference.posterior import Posterior, blank, concatenate
 from bayes_ddp.inference.prior import Choice, LabelPrior
@@ -33,11 +33,15 @@ from bayes_ddp.inference.problem import (
 from bayes_ddp.inference.samplers import Exact, Map, Nuts
 from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.spectrum import Spectrum
+from bayes_ddp.spectra.widths import mask_sharp
 
-__all__ = ["BATCH", "fit", "pad", "problem_of", "star_keys"]
+__all__ = ["BATCH", "by_width", "fit", "pad", "problem_of", "star_keys"]
 
 BATCH = 32
 """Stars that are fitted together. Every batch has this shape, so it is compiled once."""
+
+_WIDTH_GROUPS = (5.0, 10.0)
+"""Å, FWHM between groups of stars that are fitted apart."""
 
 Network = BasisNetwork | PixelNetwork
 Progress = Callable[[int, int], None]
@@ -91,20 +95,22 @@ def fit(
     require_float64()
     sampler, nuisance = sampler or Exact(), nuisance or Nuisance()
     network = load_emulator(emulator) if isinstance(emulator, str | Path) else emulator
+    if not (spectra.warn & int(fatal)).all():
+        spectra = _broad_enough(spectra, network, fatal=fatal)
     fit_rows = np.flatnonzero((spectra.warn & int(fatal)) == 0)
     other = np.setdiff1d(np.arange(len(spectra)), fit_rows)
     parts, order = [], []
-    if len(fit_rows):
-        problem = problem_of(spectra.take(fit_rows), network, priors=priors, nuisance=nuisance)
-        spectra = with_errors(spectra, problem, batch=batch)
-        for start in range(0, len(fit_rows), batch):
-            rows = fit_rows[start : start + batch]
-            raw = spectra.take(rows)
-            keys = star_keys(seed, spectra.survey, raw.identifiers(), size=batch)
+    for alike, size in by_width(spectra, fit_rows, batch=batch):
+        own = spectra.take(alike)
+        problem = problem_of(own, network, priors=priors, nuisance=nuisance)
+        own = with_errors(own, problem, batch=size)
+        for start in range(0, len(alike), size):
+            raw = own.take(np.arange(start, min(start + size, len(alike))))
+            keys = star_keys(seed, spectra.survey, raw.identifiers(), size=size)
             parts.append(_batch(problem, sampler, raw, keys=keys))
-            order.append(rows)
+            order.append(alike[start : start + size])
             if progress:
-                progress(start + len(rows), len(fit_rows))
+                progress(sum(map(len, order)), len(fit_rows))
     for start in range(0, len(other), batch):
         rows = other[start : start + batch]
         parts.append(_not_fitted(spectra.take(rows), network, sampler))
@@ -112,6 +118,39 @@ def fit(
     if not parts:
         return _not_fitted(spectra, network, sampler)
     return concatenate(parts).take(np.argsort(np.concatenate(order)))
+
+
+def _broad_enough(spectra: RawSpectra, network: Network, *, fatal: WARN) -> RawSpectra:
+    """The spectra without pixels that are sharper than the model (``mask_sharp``).
+
+    Raises ValueError where no star can be fitted for that reason.
+    """
+    masked = mask_sharp(spectra, narrowest_fwhm(network))
+    before, after = ((one.warn & int(fatal)) == 0 for one in (spectra, masked))
+    if before.any() and not after.any():
+        taps_needed(_widths(spectra.take(np.flatnonzero(before))), network)  # it raises
+    return masked
+
+
+def _widths(spectra: RawSpectra) -> np.ndarray:
+    """[pixel] FWHM, Å, of all usable pixels of all stars; of all pixels where none is usable."""
+    used = [arm.fwhm[arm.ivar > 0] for arm in spectra.arms]
+    if not any(map(len, used)):
+        used = [np.ravel(arm.fwhm) for arm in spectra.arms]
+    return np.concatenate(used)
+
+
+def by_width(spectra: RawSpectra, rows: np.ndarray, *, batch: int) -> list[tuple[np.ndarray, int]]:
+    """(rows, stars of a batch) of groups of stars by the broadest LSF of their usable pixels.
+
+    It sets memory and time per star, so that groups above 5 and 10 Å have batches of a half and a
+    quarter of ``batch``.
+    """
+    broadest = np.max(
+        [np.where(a.ivar > 0, a.fwhm, 0.0).max(axis=1) for a in spectra.arms], axis=0
+    )
+    group = np.digitize(broadest, _WIDTH_GROUPS)[rows]
+    return [(rows[group == n], max(batch >> int(n), 1)) for n in np.unique(group)]
 
 
 def _batch(
@@ -207,7 +246,7 @@ def problem_of(
             f"{network!r} has no card, which holds the default prior. Load it with "
             "load_emulator, or write it into a folder with write_model first."
         )
-    widths = np.concatenate([np.ravel(arm.fwhm) for arm in spectra.arms])
+    widths = _widths(spectra)
     taps_needed(widths, network)  # raises where the model is not sharp enough
     ends = np.cumsum([0, *(len(arm.wave) for arm in spectra.arms)]).tolist()
     return _problem(

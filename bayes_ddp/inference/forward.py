@@ -32,6 +32,7 @@ __all__ = [
     "StarData",
     "doppler",
     "geometry",
+    "narrowest_fwhm",
     "render",
     "star_data",
     "taps_needed",
@@ -98,6 +99,12 @@ def doppler(vrad: Array) -> Array:
     return jnp.sqrt((1 + beta) / (1 - beta))
 
 
+def narrowest_fwhm(emulator: BasisNetwork | PixelNetwork) -> float:
+    """FWHM, Å, of the narrowest LSF of data that a model can be broadened to."""
+    step = float(emulator.wave[1] - emulator.wave[0])
+    return float(np.hypot(emulator.fwhm, FWHM_PER_SIGMA * _NARROWEST * step))
+
+
 def taps_needed(fwhm: np.ndarray, emulator: BasisNetwork | PixelNetwork) -> int:
     """Model pixels that four and a half widths of the broadest LSF cover, an odd number.
 
@@ -105,8 +112,7 @@ def taps_needed(fwhm: np.ndarray, emulator: BasisNetwork | PixelNetwork) -> int:
     """
     sharpest, broadest = float(np.min(fwhm)), float(np.max(fwhm))
     step = float(emulator.wave[1] - emulator.wave[0])
-    remaining = np.sqrt(max(sharpest**2 - emulator.fwhm**2, 0.0)) / FWHM_PER_SIGMA
-    if remaining < _NARROWEST * step:
+    if sharpest < narrowest_fwhm(emulator):
         raise ValueError(
             f"The data's LSF is {sharpest:.2f} Å wide (FWHM) and the model's {emulator.fwhm:.2f} "
             "Å: the model must be sharper. Take a model made for this survey."

@@ -66,7 +66,7 @@ class Part:
     snr: np.ndarray
     posterior: Posterior
     fingerprint: str = ""
-    provenance: dict[str, str | int] | None = None
+    provenance: dict[str, str | int | float] | None = None
 
     def __len__(self) -> int:
         return len(self.vrad)

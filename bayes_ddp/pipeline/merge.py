@@ -28,7 +28,7 @@ __all__ = ["merge"]
 
 def merge(
     paths: Sequence[Path], *, limits: ModelLimits | None = None, fatal: WARN = FATAL
-) -> tuple[Table, dict[str, str | int]]:
+) -> tuple[Table, dict[str, str | int | float]]:
     """(catalogue, header cards) of parts, in their order.
 
     limits : what the emulator knows of each label. fatal : bits of stars without labels.

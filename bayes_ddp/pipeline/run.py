@@ -18,12 +18,14 @@ from bayes_ddp.emulator.limits import model_limits
 from bayes_ddp.files.outputs import write_text
 from bayes_ddp.flags import WARN
 from bayes_ddp.inference.fit import BATCH
+from bayes_ddp.inference.forward import narrowest_fwhm
 from bayes_ddp.inference.parts import find_parts
 from bayes_ddp.pipeline.merge import merge
 from bayes_ddp.pipeline.outputs import check_labels_remain, check_outputs, remove_parts
 from bayes_ddp.pipeline.plan import TASK_ROWS, Task, groups, plan
 from bayes_ddp.pipeline.work import Done, Setup, open_run, provenance, work
 from bayes_ddp.spectra.select import check_selected
+from bayes_ddp.spectra.widths import BROADEST
 
 __all__ = ["Outcome", "Progress", "existing", "figures", "run"]
 
@@ -121,6 +123,7 @@ def _finish(setup: Setup, done: list[Done], *, overwrite: bool) -> Outcome:
     limits = model_limits(setup.emulator.space, setup.card.table)
     paths = [one.path for one in done]
     table, _ = merge(paths, limits=limits, fatal=setup.fatal)
+    _check_widths(setup, table)
     fitted = bool(np.isfinite(np.asarray(table["CHI2"])).any())
     kept = setup.run.output.draws and fitted
     if not fitted:
@@ -136,6 +139,22 @@ def _finish(setup: Setup, done: list[Done], *, overwrite: bool) -> Outcome:
     draws = output / "draws" if kept else None
     parts = tuple(paths) if kept else ()
     return Outcome(setup, table, output / "catalogue.fits", draws, parts, tasks)
+
+
+def _check_widths(setup: Setup, table: Table) -> None:
+    """Raise ValueError, naming a file, where no star was fitted for the width of its LSF."""
+    if not len(table):
+        return
+    warn, lost = np.asarray(table["WARN"]), int(WARN.LSF_WARN | WARN.NODATA)
+    candidates = (warn & int(setup.fatal & ~WARN.NODATA)) == 0
+    if candidates.any() and ((warn[candidates] & lost) == lost).all():
+        first = table["SRCFILE"][int(np.argmax(candidates))]
+        raise ValueError(
+            f"No spectrum can be fitted (the first is {first}): the FWHM of the line-spread "
+            f"function has to be between {narrowest_fwhm(setup.emulator):.2f} Å, since "
+            f"{setup.card.name} is {setup.emulator.fwhm:.2f} Å wide, and {BROADEST:g} Å. Take a "
+            "model made for this survey, or correct the widths."
+        )
 
 
 def figures(outcome: Outcome) -> dict[str, Any]:

@@ -20,14 +20,16 @@ from bayes_ddp.emulator.card import load_emulator
 from bayes_ddp.emulator.network import BasisNetwork, Card, PixelNetwork
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.fit import fit
+from bayes_ddp.inference.forward import narrowest_fwhm
 from bayes_ddp.inference.parts import Part, read_part, write_part
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.problem import require_float64
 from bayes_ddp.pipeline.plan import Task
 from bayes_ddp.spectra.classes import class_warning
-from bayes_ddp.spectra.raw import RawSpectra, concatenate
+from bayes_ddp.spectra.raw import RawSpectra, concatenate, same_pixels
 from bayes_ddp.spectra.select import Counts, arm_snr, at_rest, between, select
 from bayes_ddp.spectra.surveys import find_survey
+from bayes_ddp.spectra.widths import mask_sharp
 
 __all__ = ["Setup", "fingerprint", "load_task", "open_run", "provenance", "work"]
 
@@ -178,11 +180,14 @@ def _place(setup: Setup, folder: Path, task: Task, *, raw: RawSpectra) -> tuple[
 
 def _together(spectra: Sequence[RawSpectra]) -> list[list[int]]:
     """Indices of spectra on the same pixels, which can be fitted in one call."""
-    blocks: dict[tuple, list[int]] = {}
+    blocks: list[list[int]] = []
     for i, raw in enumerate(spectra):
-        key = tuple((arm.name, arm.wave.tobytes()) for arm in raw.arms)
-        blocks.setdefault(key, []).append(i)
-    return list(blocks.values())
+        block = next((b for b in blocks if same_pixels(spectra[b[0]], raw)), None)
+        if block is None:
+            blocks.append([i])
+        else:
+            block.append(i)
+    return blocks
 
 
 def _fit(
@@ -197,7 +202,7 @@ def _fit(
 
     run = setup.run
     posterior = fit(
-        raw,
+        mask_sharp(raw, narrowest_fwhm(setup.emulator)),  # fit refuses where all are too sharp
         setup.emulator,
         sampler=run.sampler,
         priors=run.prior,
@@ -226,8 +231,8 @@ def _part(setup: Setup, raw: RawSpectra, posterior: Posterior) -> Part:
     )
 
 
-def provenance(setup: Setup) -> dict[str, str | int]:
-    """Header cards that say how a catalogue was made."""
+def provenance(setup: Setup) -> dict[str, str | int | float]:
+    """Header cards that say how a catalogue was made; RVFLOOR is part of VRAD_ERR, km/s."""
     card = setup.card.table
     return {
         "BDDPVER": version("bayes_ddp"),
@@ -238,6 +243,7 @@ def provenance(setup: Setup) -> dict[str, str | int]:
         "CALSCALE": str(card["calscale"]),
         "ABUNSCAL": str(card["abundance_scale"]),
         "SURVEYIN": setup.run.input.survey,
+        "RVFLOOR": find_survey(setup.run.input.survey).vrad_floor,
         "SAMPLER": setup.run.sampler.kind,
         "SEED": setup.run.seed,
         "SPECSEL": setup.run.input.spectype,

@@ -1,7 +1,8 @@
 """Spectra in arrays of any origin to ``RawSpectra``: from memory, and what ``table`` reads.
 
 Pixels are kept as they are; all spectra share one list of wavelengths. Where it jumps (a gap
-between orders or arms) the spectrum is cut into arms, each with its own pseudo-continuum.
+between orders or arms) the spectrum is cut into arms, each with its own pseudo-continuum; where a
+few pixels are missing, masked ones stand for them (``gaps``).
 
 Spectra without errors get a flat signal-to-noise ratio of 100 here and ``WARN.NO_ERRORS``; the
 pipeline replaces it by an estimate from the residuals of a first fit. Without errors nothing
@@ -16,20 +17,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.masks import MAX_VRAD
+from bayes_ddp.spectra.gaps import fill_gaps
 from bayes_ddp.spectra.names import check_text, clean_names, filled
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.quantities import Sampled, SpectrumLike, numbers, per_pixel, sampled
 from bayes_ddp.spectra.raw import RawArm, RawSpectra
+from bayes_ddp.spectra.velocities import believed
+from bayes_ddp.spectra.widths import BROADEST, usable, usable_widths
 
 __all__ = ["GUESSED_SNR", "air_to_vacuum", "check_names", "from_arrays", "per_star", "span"]
 
 GUESSED_SNR = 100.0
 """Per pixel, of spectra without errors, until their residuals are known."""
 
-_GAP = 5.0
-"""Steps between two pixels, in units of the steps around, at which an arm ends."""
 _SHORTEST, _LONGEST = 1000.0, 30_000.0  # Å; beyond them the unit is most likely another
+_MOST_VRAD_ERR = 300.0  # km/s; one that a user states is believed where a survey's is not
 _AIR_FROM = 2000.0  # Å; below, wavelengths are given in vacuum by convention
 
 
@@ -64,12 +66,14 @@ def from_arrays(
         Standard deviation instead of ``ivar``; 0 marks a masked pixel. Without both, errors are
         estimated when the spectra are fitted.
     fwhm : one number, [pixel] or [star pixel], Å
-        Full width at half maximum of the LSF.
+        Full width at half maximum of the LSF, at most 20 Å. Pixels with another width in an array
+        are masked, and their star has ``WARN.LSF_WARN``.
     resolution : one number, [pixel] or [star pixel]
         ``wave / fwhm``, instead of ``fwhm``.
     vrad, vrad_err : one number or [star], km/s
         The velocity and its standard deviation. A star whose velocity is not a number, or beyond
-        1500 km/s, has ``WARN.BAD_RV`` and is not fitted.
+        1500 km/s, has ``WARN.BAD_RV`` and is not fitted. One whose standard deviation is not
+        positive or above 300 km/s has ``WARN.RV_WARN`` and a standard deviation of 30 km/s.
     names : [star]
         Identifiers, all different; default ``star``, or ``star-00000`` and so on, also for a
         single name that is empty. Blanks around a name are not kept.
@@ -93,12 +97,14 @@ def from_arrays(
     clean, weight, warn = _pixels(sample)
     velocity, spread, bad = _velocities(vrad, vrad_err, stars)
     reddening = numbers("ebv", np.nan if ebv is None else ebv, u.mag)
-    vacuum = air_to_vacuum(pixels) if air else pixels
-    return RawSpectra(
+    grid = fill_gaps(pixels)
+    vacuum = air_to_vacuum(grid.wave) if air else grid.wave
+    clean, weight, width = grid.spread(clean), grid.spread(weight), grid.interpolated(width)
+    raw = RawSpectra(
         survey="table",
         arms=tuple(
             RawArm(f"A{i}", vacuum[p], clean[:, p], weight[:, p], width[:, p])
-            for i, p in enumerate(_arms(vacuum), 1)
+            for i, p in enumerate(grid.arms, 1)
         ),
         vrad=velocity,
         vrad_err=spread,
@@ -107,6 +113,7 @@ def from_arrays(
         key=("NAME",),
         columns={"NAME": _names(names, stars)},
     )
+    return usable_widths(raw)
 
 
 def air_to_vacuum(wave: np.ndarray) -> np.ndarray:
@@ -211,7 +218,7 @@ def _wavelengths(wave: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if wave[0] < _SHORTEST or wave[-1] > _LONGEST:
         raise ValueError(
             f"'wave' spans {span(wave)}, outside {_SHORTEST:g}-{_LONGEST:g} Å. Give wavelengths "
-            "in Å, not their logarithm, nm or µm."
+            "in Å, not their logarithm, nm or µm; of a file, name their unit as 'wave_unit'."
         )
     return wave
 
@@ -233,12 +240,15 @@ def _widths(
         name, values = "fwhm", numbers("fwhm", fwhm, u.AA)
     else:
         name, values = "resolution", numbers("resolution", resolution, u.one)
-    values = per_pixel(name, values, shape)
+    single = values.size == 1
+    values = per_pixel(name, values.reshape(()) if single else values, shape)
     width = np.array(values) if fwhm is not None else wave / np.where(values > 0, values, np.nan)
-    if not (np.isfinite(width) & (width > 0)).all():
+    if single and not usable(width).any():
+        value = float(values.flat[0]) if values.size else np.nan
         raise ValueError(
-            f"'{name}' is not a positive number in every pixel; the width of the line-spread "
-            "function must be known. Correct it, or give one number for all pixels."
+            f"'{name}' is not a positive number in every pixel, or the FWHM is above "
+            f"{BROADEST:g} Å ({name} = {value:g}); the width of the line-spread function must be "
+            "known. Correct it."
         )
     return width
 
@@ -246,12 +256,10 @@ def _widths(
 def _velocities(
     vrad: ArrayLike, vrad_err: ArrayLike, stars: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(vrad, its error, WARN bits), each [star]; NaN and ``BAD_RV`` for unusable velocities."""
+    """(vrad, its error, WARN bits), each [star], as ``believed`` has them."""
     velocity = per_star("vrad", numbers("vrad", vrad, u.km / u.s), stars)
     spread = per_star("vrad_err", numbers("vrad_err", vrad_err, u.km / u.s), stars)
-    good = (np.abs(velocity) <= MAX_VRAD) & (spread > 0) & np.isfinite(spread)
-    warn = np.where(good, 0, int(WARN.BAD_RV))
-    return np.where(good, velocity, np.nan), np.where(good, spread, np.nan), warn
+    return believed(velocity, spread, largest=_MOST_VRAD_ERR)
 
 
 def _names(names: ArrayLike | None, stars: int) -> np.ndarray:
@@ -263,11 +271,3 @@ def _names(names: ArrayLike | None, stars: int) -> np.ndarray:
     check_text(text)
     check_names(text)
     return text
-
-
-def _arms(wave: np.ndarray) -> list[slice]:
-    """Stretches of pixels without a gap."""
-    step = np.diff(wave)
-    around = np.minimum(np.r_[step[1:], np.inf], np.r_[np.inf, step[:-1]])
-    ends = np.flatnonzero(step > _GAP * around) + 1
-    return [slice(a, b) for a, b in zip([0, *ends], [*ends, len(wave)], strict=True)]

@@ -28,11 +28,12 @@ import numpy as np
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.loggrid import LogGrid, believed, first_pixel, numbers
+from bayes_ddp.spectra.loggrid import LogGrid, first_pixel, integer, is_number, numbers
 from bayes_ddp.spectra.masks import Band
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.survey import Survey, count_one
+from bayes_ddp.spectra.velocities import from_redshift
 from bayes_ddp.tables.names import find_name, missing_column
 from bayes_ddp.tables.read import read_columns
 from bayes_ddp.tables.repeats import told_apart
@@ -44,8 +45,8 @@ GRID = LogGrid(first=35_670, cut=37_664, last=39_600)  # 3690, 5840 and 9120 Å
 FWHM = {"B": 2.8, "R": 4.5}
 """Gaussian LSF, Å, from G dwarfs of DR1 against physical spectra; fibres differ by 10 %."""
 
-VRAD_FLOOR = 5.0
-"""km/s, added in quadrature to the error of the header's redshift."""
+PRIOR_FLOOR = 5.0
+"""km/s, added in quadrature to the error of the header's redshift, the prior of the velocity."""
 
 _NUMBERS = ("COEFF0", "COEFF1", "Z", "Z_ERR", "RA", "DEC", "OBSID", "SPID", "FIBERID")
 _BANDS = "UGRIZ"
@@ -86,7 +87,8 @@ def read_lamost(
     headers = [star.header for star in stars]
     flux = np.stack([star.flux for star in stars])
     ivar = np.stack([star.ivar for star in stars])
-    vrad, vrad_err, warn = believed(numbers(headers, "Z"), numbers(headers, "Z_ERR"), VRAD_FLOOR)
+    redshift, error = numbers(headers, "Z"), numbers(headers, "Z_ERR")
+    vrad, vrad_err, warn = from_redshift(redshift, error, PRIOR_FLOOR)
     edge = GRID.cut - GRID.first
     fwhm = np.where(np.arange(flux.shape[1]) < edge, FWHM["B"], FWHM["R"])
     content = _columns(spectra, headers, known)
@@ -123,7 +125,7 @@ def _read_star(path: Path) -> _Star:
         header = file.header(0)
         part = _coadd if "COADD" in file else _image
         log_wave, flux, ivar, masked = part(path, file, header)
-    wrong = [k for k in (*_NUMBERS, *_SNR) if not isinstance(header.get(k, 0), int | float)]
+    wrong = [k for k in (*_NUMBERS, *_SNR) if not is_number(header.get(k))]
     if wrong:
         raise BadFileError(
             f"{path}: {wrong} are no numbers in its header. The file is damaged: fetch it again."
@@ -163,8 +165,9 @@ def _coadd(path: Path, file: FitsFile, header: Mapping[str, Any]) -> tuple[np.nd
     missing = [n for n in names if n not in table] + [k for k in ("CLASS", "Z") if k not in header]
     if missing:
         raise BadFileError(
-            f"{path}, HDU COADD: {missing} are in neither its columns nor the primary header. "
-            "Give spec-*.fits files of LAMOST's low-resolution survey; SDSS is survey 'sdss'."
+            f"{path}, HDU COADD: {missing} are in neither its columns ({list(table)}) "
+            "nor the primary header. Give spec-*.fits files of LAMOST's low-resolution survey; "
+            "SDSS is survey 'sdss'."
         )
     wave, *rest = (np.asarray(table[name]).reshape(-1) for name in names)
     if len(table["FLUX"]) != 1 or len({wave.size, *(values.size for values in rest)}) > 1:
@@ -183,7 +186,7 @@ def _columns(
     columns = {
         "OBSID": np.array(
             [
-                int(h.get("OBSID", known.get(n.removesuffix(".gz"), -1)))
+                max(integer(h.get("OBSID")), known.get(n.removesuffix(".gz"), -1))
                 for h, n in zip(headers, names, strict=True)
             ]
         ),
@@ -196,23 +199,17 @@ def _columns(
         "SRCFILE": np.array(names),
     }
     if any(_GAIA in header for header in headers):
-        columns[_GAIA] = np.array([_whole(header.get(_GAIA)) for header in headers])
+        columns[_GAIA] = np.array([integer(header.get(_GAIA)) for header in headers])
     return columns
-
-
-def _whole(value: Any) -> int:
-    """The integer that a card holds as a number or as text; -1 for anything else."""
-    text = str(value).strip()
-    return int(text) if text.isdigit() else -1
 
 
 def _identifier(header: dict[str, Any], name: str) -> str:
     """Such as ``55862-B6212_sp06-003``: night, plate, spectrograph, fibre; else the file name."""
-    keys = ("LMJD", "PLANID", "SPID", "FIBERID")
-    if any(key not in header for key in keys):
+    night, spectrograph, fibre = (integer(header.get(key)) for key in ("LMJD", "SPID", "FIBERID"))
+    plate = str(header.get("PLANID") or "").strip()
+    if min(night, spectrograph, fibre) < 0 or (is_number(plate) and integer(plate) < 0):
         return Path(name.removesuffix(".gz")).stem
-    night, plate, spectrograph, fibre = (header[key] for key in keys)
-    return f"{night}-{str(plate).strip()}_sp{int(spectrograph):02d}-{int(fibre):03d}"
+    return f"{night}-{plate}_sp{spectrograph:02d}-{fibre:03d}"
 
 
 def _read_obsids(path: Path, columns: Mapping[str, str]) -> dict[str, int]:
@@ -239,6 +236,7 @@ LAMOST = Survey(
     count=count_one,
     catalog_columns=_CATALOG,
     lsf_sd=0.10,  # the LSF is not measured; fibres differ
+    vrad_floor=3.4,  # repeats scatter by 3.6 km/s where the noise alone gives 1.1
     bands=(
         *(
             Band(f"Hg {line:.0f}", line - 4.0, line + 4.0, "sky", "mask", continuum=True)

@@ -14,16 +14,22 @@ import numpy as np
 
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.masks import LIGHT_SPEED, MAX_VRAD, redshift_velocity
 from bayes_ddp.spectra.raw import RawArm
 
-__all__ = ["STEP", "LogGrid", "believed", "first_pixel", "numbers"]
+__all__ = ["STEP", "LogGrid", "first_pixel", "integer", "is_number", "numbers"]
 
 STEP = 1e-4
 """Of log10 wavelength, one pixel."""
 
 _TOLERANCE = 0.01
 """Pixels that a wavelength may be off the grid: wavelengths come in float32."""
+
+_UNITS = {"Å": 0, "nm": 1, "µm": 4, "m": 10}
+"""Unit -> log10 of how many Å it is."""
+_OPTICAL = (3.3, 4.2)  # log10 of Å; in any other of the units these wavelengths are far from here
+
+_UNKNOWN = ("", "null", "none", "nan", "n/a", "-", "--")
+"""Texts, in small letters, that stand for an unknown number."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,13 @@ class LogGrid:
 def first_pixel(path: Path, log_wave: np.ndarray) -> int:
     """The grid pixel at which a file begins.
 
-    log_wave : [pixel], log10 of Å. Raises BadFileError naming the first pixel off the grid.
+    log_wave : [pixel], log10 of the wavelength in Å, nm, µm or m. For optical spectra its values
+        leave no doubt which of them it is.
+
+    Raises BadFileError naming the first pixel off the grid, or the wavelengths that are none of
+    an optical spectrum.
     """
-    place = np.asarray(log_wave, float) / STEP
+    place = (np.asarray(log_wave, float) + _to_angstrom(path, log_wave)) / STEP
     start = round(float(place[0])) if place.size and np.isfinite(place[0]) else 0
     off = ~(np.abs(place - start - np.arange(place.size)) <= _TOLERANCE)
     if not place.size or off.any():
@@ -83,18 +93,46 @@ def first_pixel(path: Path, log_wave: np.ndarray) -> int:
     return start
 
 
-def believed(
-    redshift: np.ndarray, error: np.ndarray, floor: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(vrad, its error, [star] WARN bits) of redshifts; NaN and BAD_RV where none is believable.
+def _to_angstrom(path: Path, log_wave: np.ndarray) -> int:
+    """What is to be added to log10 of the wavelengths so that they are in Å."""
+    known = np.asarray(log_wave, float)[np.isfinite(log_wave)]
+    if not known.size:
+        return 0
+    for power in _UNITS.values():
+        if _OPTICAL[0] < np.median(known) + power < _OPTICAL[1]:
+            return power
+    raise BadFileError(
+        f"{path}: its log10(wavelength) is {known[0]:.4f} to {known[-1]:.4f}, which in none of "
+        f"{list(_UNITS)} are the wavelengths of an optical spectrum. Give the file as released."
+    )
 
-    redshift, error : [star], NaN where unknown. floor : km/s, added in quadrature to the error.
+
+def is_number(value: Any) -> bool:
+    """Whether a header card or table cell is a number, or says that it is unknown."""
+    if value is None or str(value).strip().lower() in _UNKNOWN:
+        return True
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def integer(value: Any) -> int:
+    """The integer that a card or cell has, as a number or as text; -1 for anything else.
+
+    >>> integer(" 12 "), integer(7.0), integer(float("nan")), integer("null"), integer(None)
+    (12, 7, -1, -1, -1)
     """
-    vrad = redshift_velocity(redshift)
-    sd = np.hypot(LIGHT_SPEED * error, floor)
-    good = (np.abs(vrad) <= MAX_VRAD) & np.isfinite(sd)
-    warn = np.where(good, 0, int(WARN.BAD_RV))
-    return np.where(good, vrad, np.nan), np.where(good, sd, np.nan), warn
+    try:
+        return int(str(value).strip())  # all digits of an identifier, which a float would lose
+    except ValueError:
+        pass
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return -1
+    return int(number) if np.isfinite(number) and number == int(number) else -1
 
 
 def numbers(
@@ -104,5 +142,6 @@ def numbers(
     values = np.full(len(rows), np.nan)
     for i, row in enumerate(rows):
         found = next((row[name] for name in names if row.get(name) is not None), np.nan)
-        values[i] = float(found)
+        if str(found).strip().lower() not in _UNKNOWN:
+            values[i] = float(found)
     return np.where(values == unknown, np.nan, values)

@@ -19,6 +19,7 @@ from bayes_ddp.spectra.masks import MAX_VRAD, apply_masks, doppler_factor
 from bayes_ddp.spectra.raw import RawArm, RawSpectra
 from bayes_ddp.spectra.spectrum import Spectrum
 from bayes_ddp.spectra.surveys import find_survey
+from bayes_ddp.spectra.velocities import WIDE_ERROR
 
 __all__ = ["BROAD", "LENGTH", "MIN_PIXELS", "Smoother", "prepare", "pseudo_continuum"]
 
@@ -63,7 +64,7 @@ class Smoother(eqx.Module):
         index = np.arange(len(wave))
         node = np.interp(number, index, wave)
         for end, side in ((0, number < 0), (-1, number > index[-1])):
-            slope = (wave[1] - wave[0]) if end == 0 else (wave[-1] - wave[-2])
+            slope = np.diff(wave)[end] if len(wave) > 1 else _NODE_STEP
             node[side] = wave[end] + slope * (number[side] - index[end])
         t = np.arange(block) / block
         self.taps = np.stack(
@@ -218,7 +219,7 @@ def prepare(
         fwhm=fwhm.astype(np.float32),
         continuum=level.astype(np.float32),
         vrad=vrad.astype(float),
-        vrad_err=np.where(np.isfinite(raw.vrad_err), raw.vrad_err, 30.0).astype(float),
+        vrad_err=np.where(np.isfinite(raw.vrad_err), raw.vrad_err, WIDE_ERROR).astype(float),
         arms=tuple(
             (arm.name, int(a), int(b))
             for arm, a, b in zip(raw.arms, ends[:-1], ends[1:], strict=True)

@@ -14,7 +14,10 @@ from numpy.typing import ArrayLike
 if TYPE_CHECKING:
     from bayes_ddp.spectra.quantities import SpectrumLike
 
-__all__ = ["RawArm", "RawSpectra", "concatenate"]
+__all__ = ["RawArm", "RawSpectra", "concatenate", "same_pixels"]
+
+_SAME = 1e-3  # pixel
+_FLOAT32 = 1.2e-7  # relative
 
 
 @dataclass(frozen=True)
@@ -146,17 +149,35 @@ class RawSpectra:
         return ["|".join(str(part[i]) for part in parts) for i in range(len(self))]
 
 
+def same_pixels(one: RawSpectra, other: RawSpectra) -> bool:
+    """Whether two batches are of one survey and on the same wavelengths.
+
+    Wavelengths may differ by a thousandth of a pixel or by rounding to float32.
+    """
+    if one.survey != other.survey or len(one.arms) != len(other.arms):
+        return False
+    return all(_same_arm(a, b) for a, b in zip(one.arms, other.arms, strict=True))
+
+
+def _same_arm(one: RawArm, other: RawArm) -> bool:
+    if one.name != other.name or one.wave.shape != other.wave.shape:
+        return False
+    if np.array_equal(one.wave, other.wave):
+        return True
+    step = np.gradient(one.wave) if one.wave.size > 1 else np.ones(1)
+    limit = np.maximum(_SAME * step, _FLOAT32 * one.wave)
+    return bool((np.abs(one.wave - other.wave) <= limit).all())
+
+
 def concatenate(parts: Sequence[RawSpectra]) -> RawSpectra:
     """One record of all stars in ``parts``, which must share survey and wavelengths.
 
-    Columns that some parts lack are left out. Raises ValueError for unlike parts.
+    Wavelengths are those of the first. Columns that some parts lack are left out. Raises
+    ValueError for unlike parts.
     """
     first = parts[0]
     for part in parts[1:]:
-        same = part.survey == first.survey and len(part.arms) == len(first.arms)
-        if not same or any(
-            not np.array_equal(a.wave, b.wave) for a, b in zip(part.arms, first.arms, strict=True)
-        ):
+        if not same_pixels(part, first):
             raise ValueError(
                 f"Spectra of {first.survey} and {part.survey} on different wavelengths cannot be "
                 "joined: run them apart."

@@ -13,7 +13,7 @@ the dichroic shares the light (5900-6150 Å in SDSS, 5650-6350 Å in BOSS).
 Of the and-mask only bits that reject a pixel count; others, such as a bright neighbour on the
 detector, describe the whole fibre. The velocity is that of the ELODIE templates where it is
 valid, else the pipeline's redshift; 5 km/s are added in quadrature, as stars observed twice by
-SEGUE scatter by about 4 km/s (Yanny et al. 2009).
+SEGUE scatter by about 4 km/s (Yanny et al. 2009). Where ZWARNING is set the error is 30 km/s.
 
 Source: data model "spec" of SDSS (data.sdss.org), Bolton et al. (2012).
 """
@@ -28,27 +28,32 @@ import numpy as np
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.flags import WARN
-from bayes_ddp.spectra.loggrid import STEP, LogGrid, believed, first_pixel, numbers
+from bayes_ddp.spectra.loggrid import STEP, LogGrid, first_pixel, integer, is_number, numbers
 from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.survey import Survey, count_one
+from bayes_ddp.spectra.velocities import from_redshift
+from bayes_ddp.spectra.widths import UNKNOWN_FWHM, usable_widths
 from bayes_ddp.tables.repeats import told_apart
 from bayes_ddp.tables.values import whole
 
 __all__ = ["SDSS", "is_sdss", "read_sdss"]
 
 GRID = LogGrid(first=35_500, cut=37_782, last=40_200)  # 3548, 6000 and 10471 Å
-VRAD_FLOOR = 5.0
-"""km/s, added in quadrature to the error of the redshift."""
+PRIOR_FLOOR = 5.0
+"""km/s, added in quadrature to the error of the redshift, the prior of the velocity."""
 
 _REJECTED = sum(1 << bit for bit in (18, 22, 23, 24, 25))
 """FULLREJECT, NOSKY, BRIGHTSKY, NODATA, COMBINEREJ of the survey's SPPIXMASK."""
+_FEW_WIDTHS = 0.05
+"""Share of the pixels that may lack ``wdisp``; where more do, the star has ``LSF_WARN``."""
 _NO_OBJECT = (1 << 0) | (1 << 7) | (1 << 9)
 """SKY, UNPLUGGED, NODATA of the survey's ZWARNING."""
 
 _PIXELS = ("FLUX", "LOGLAM", "IVAR", "AND_MASK", "WDISP")
 _IDENTIFIERS = ("PLATE", "MJD", "FIBERID")
+_TEXTS = ("CLASS", "SUBCLASS", "SPECOBJID")
 _NEEDED = (*_IDENTIFIERS, "CLASS", "Z", "Z_ERR")
 _KEPT = (
     *_NEEDED,
@@ -87,10 +92,11 @@ def read_sdss(
     rows = [star.row for star in stars]
     flux = np.stack([star.flux for star in stars])
     ivar = np.stack([star.ivar for star in stars])
-    vrad, vrad_err, warn = believed(*_redshift(rows), VRAD_FLOOR)
+    doubtful = np.array([(_bits(row) & ~_NO_OBJECT) != 0 for row in rows])
+    vrad, vrad_err, warn = from_redshift(*_redshift(rows), PRIOR_FLOOR, doubtful=doubtful)
     columns = _columns(spectra, rows)
     columns["SPECID"], doubled = told_apart(columns["SPECID"])
-    return RawSpectra(
+    raw = RawSpectra(
         survey="sdss",
         arms=GRID.arms(flux, ivar, _filled(np.stack([star.fwhm for star in stars]))),
         vrad=vrad,
@@ -100,6 +106,7 @@ def read_sdss(
         key=("SPECID",),
         columns=columns,
     )
+    return usable_widths(raw)
 
 
 def is_sdss(file: FitsFile) -> bool:
@@ -131,36 +138,79 @@ def _read_star(path: Path) -> _Star:
     missing = [n for n in _PIXELS if n not in pixels] + [n for n in _NEEDED if n not in about]
     if missing or len(about["Z"]) != 1:
         raise BadFileError(
-            f"{path}: HDU 1 and 2 lack {missing or 'a single row about the object'}. Give "
-            "spec-PLATE-MJD-FIBER.fits files as SDSS releases them."
+            f"{path}: HDU 1 and 2 lack {missing or 'a single row about the object'}; they have "
+            f"{list(pixels)} and {list(about)}. Give spec-PLATE-MJD-FIBER.fits files as SDSS "
+            "releases them."
         )
-    row = {name: about[name][0].item() for name in _KEPT if name in about}
-    flux, log_wave, ivar, mask, wdisp = (pixels[name] for name in _PIXELS)
+    row = {name: _cell(path, name, about[name]) for name in _KEPT if name in about}
+    flux, log_wave, ivar, mask, wdisp = _vectors(path, pixels)
     start = first_pixel(path, log_wave)
     width = np.asarray(wdisp, float)
     known = np.isfinite(width) & (width > 0)
     bits = whole(mask, f"{path}, HDU 1: column and_mask", unknown=_REJECTED)
-    masked = ((bits & _REJECTED) != 0) | ~known
+    rejected = (bits & _REJECTED) != 0
+    masked, offered = rejected | ~known, ~rejected & (ivar > 0)
     clean, weight, mended = clean_pixels(flux[None], ivar[None], masked[None])
-    step = 10 ** np.asarray(log_wave, float) * np.log(10) * STEP  # Å a pixel
+    wave = 10 ** (STEP * (start + np.arange(width.size)))
+    step = wave * np.log(10) * STEP  # Å per pixel
     fwhm = FWHM_PER_SIGMA * np.where(known, width, 0.0) * step
     warn = int(WARN.NONFINITE_INPUT) if mended[0] else 0
+    if (offered & ~known).sum() > _FEW_WIDTHS * offered.sum():
+        warn |= int(WARN.LSF_WARN)
     if str(row["CLASS"]).strip() != "STAR":
         warn |= int(WARN.NOT_STAR)
-    if int(row.get("ZWARNING", 0)) & _NO_OBJECT:
+    if _bits(row) & _NO_OBJECT:
         warn |= int(WARN.BADFIBER)
     flux, ivar, fwhm = (GRID.place(values, start) for values in (clean[0], weight[0], fwhm))
     return _Star(flux, ivar, fwhm, warn, row)
 
 
+def _vectors(path: Path, pixels: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The columns ``_PIXELS``, each [pixel]; also of a table with one row of vectors."""
+    values = [np.asarray(pixels[name]) for name in _PIXELS]
+    shapes = {name: value.shape for name, value in zip(_PIXELS, values, strict=True)}
+    single = all(value.ndim == 1 or 1 in value.shape for value in values)
+    if not single or len({value.size for value in values}) > 1 or not values[0].size:
+        raise BadFileError(
+            f"{path}, HDU 1: its columns have the shapes {shapes}, and one value per pixel is "
+            "needed, as many in each. Give spec-PLATE-MJD-FIBER.fits files as SDSS releases them."
+        )
+    wrong = [n for n, v in zip(_PIXELS, values, strict=True) if v.dtype.kind not in "iuf"]
+    if wrong:
+        raise BadFileError(f"{path}, HDU 1: {wrong} hold no numbers. Fetch the file again.")
+    return [value.reshape(-1) for value in values]
+
+
+def _cell(path: Path, name: str, values: np.ndarray) -> Any:
+    """The single value of a column about the object."""
+    cell = np.asarray(values)
+    if cell.size != 1:
+        raise BadFileError(
+            f"{path}, HDU 2: {name} has {cell.size} values, and one is needed. Give "
+            "spec-PLATE-MJD-FIBER.fits files as SDSS releases them."
+        )
+    value = cell.reshape(-1)[0].item()
+    if name not in _TEXTS and not is_number(value):
+        raise BadFileError(f"{path}, HDU 2: {name} = {value!r} is no number. Fetch it again.")
+    return value
+
+
+def _bits(row: Mapping[str, Any]) -> int:
+    """ZWARNING of a row; 0 where it is unknown."""
+    return max(integer(row.get("ZWARNING")), 0)
+
+
 def _redshift(rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """(redshift, error), [star]: ELODIE's where it was fitted, else the pipeline's, else NaN."""
+    """(redshift, error), [star]: ELODIE's where it was fitted, else the pipeline's, else NaN.
+
+    A negative error is the pipeline's code for a fit that failed: the redshift means nothing.
+    """
     error = numbers(rows, "ELODIE_Z_ERR")
     elodie = np.where(error > 0, numbers(rows, "ELODIE_Z"), np.nan)
     known = np.isfinite(elodie)
-    general = numbers(rows, "Z_ERR")
-    general = np.where(general > 0, general, np.nan)  # -1 and the like: the fit failed
-    return np.where(known, elodie, numbers(rows, "Z")), np.where(known, error, general)
+    general, general_error = numbers(rows, "Z"), numbers(rows, "Z_ERR")
+    general = np.where(general_error < 0, np.nan, general)
+    return np.where(known, elodie, general), np.where(known, error, general_error)
 
 
 def _filled(fwhm: np.ndarray) -> np.ndarray:
@@ -169,30 +219,38 @@ def _filled(fwhm: np.ndarray) -> np.ndarray:
     index = np.arange(fwhm.shape[1])
     for star, row in enumerate(fwhm):
         known = row > 0
-        # 2.5 Å stands where a star has no pixel at all; it is not fitted
-        result[star] = np.interp(index, index[known], row[known]) if known.any() else 2.5
+        filled = np.interp(index, index[known], row[known]) if known.any() else UNKNOWN_FWHM
+        result[star] = filled
     return result
 
 
 def _columns(spectra: Sequence[Path], rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    names = [f"{int(r['PLATE'])}-{int(r['MJD'])}-{int(r['FIBERID']):04d}" for r in rows]
+    names = [_identifier(row, Path(path).name) for row, path in zip(rows, spectra, strict=True)]
     columns: dict[str, np.ndarray] = {
         "SPECID": np.array(names),
-        **{name: np.array([int(row[name]) for row in rows]) for name in _IDENTIFIERS},
+        **{name: np.array([integer(row[name]) for row in rows]) for name in _IDENTIFIERS},
         "TARGET_RA": numbers(rows, "PLUG_RA", "RA"),
         "TARGET_DEC": numbers(rows, "PLUG_DEC", "DEC"),
         "SPECTYPE": _texts(rows, "CLASS"),
         "SUBCLASS": _texts(rows, "SUBCLASS"),
-        "ZWARNING": np.array([int(row.get("ZWARNING", 0)) for row in rows]),
+        "ZWARNING": np.array([integer(row.get("ZWARNING", 0)) for row in rows]),
         "SRCFILE": np.array([Path(path).name for path in spectra]),
     }
     if any("SPECOBJID" in row for row in rows):  # a number or text, as the release has it
         columns["SPECOBJID"] = _texts(rows, "SPECOBJID")
     if any("THING_ID" in row for row in rows):
-        columns["THING_ID"] = np.array([int(row.get("THING_ID", -1)) for row in rows])
+        columns["THING_ID"] = np.array([integer(row.get("THING_ID")) for row in rows])
     if any("SN_MEDIAN_ALL" in row for row in rows):
         columns["SN_MEDIAN_ALL"] = numbers(rows, "SN_MEDIAN_ALL")
     return columns
+
+
+def _identifier(row: Mapping[str, Any], name: str) -> str:
+    """Such as ``3586-55181-0001``: plate, night, fibre; the file's name where one is unknown."""
+    plate, night, fibre = (integer(row[key]) for key in _IDENTIFIERS)
+    if min(plate, night, fibre) < 0:
+        return Path(name.removesuffix(".gz")).stem
+    return f"{plate}-{night}-{fibre:04d}"
 
 
 def _texts(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
@@ -206,4 +264,5 @@ SDSS = Survey(
     recognise=is_sdss,
     count=count_one,
     lsf_sd=0.05,  # from the arc lines
+    vrad_floor=4.0,  # repeats of SEGUE (Yanny et al. 2009)
 )

@@ -8,11 +8,9 @@ import numpy as np
 
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.raw import RawSpectra
+from bayes_ddp.spectra.velocities import WIDE_ERROR
 
 __all__ = ["Counts", "arm_snr", "at_rest", "between", "check_selected", "red_snr", "select"]
-
-AT_REST_ERROR = 30.0
-"""km/s, velocity error of a target whose velocity is not believable."""
 
 
 def arm_snr(raw: RawSpectra) -> dict[str, np.ndarray]:
@@ -118,7 +116,7 @@ def at_rest(raw: RawSpectra) -> RawSpectra:
     return replace(
         raw,
         vrad=np.where(unknown, 0.0, raw.vrad),
-        vrad_err=np.where(unknown, AT_REST_ERROR, raw.vrad_err),
+        vrad_err=np.where(unknown, WIDE_ERROR, raw.vrad_err),
     )
 
 

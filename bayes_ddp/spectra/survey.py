@@ -37,6 +37,10 @@ class Survey:
         ``needs_layout`` it takes ``layout=Layout(...)`` as well.
     lsf_sd
         Prior standard deviation of the factor on the width of the LSF, the same for each arm.
+    vrad_floor
+        Scatter of the velocities of one star between its spectra that their noise does not
+        explain, km/s: the wavelength calibration. It is part of the catalogue's VRAD_ERR, in
+        quadrature, and of nothing else; 0 where it is not known.
     edge_pixels
         Number of pixels at either end of each arm that are not fitted.
     bands
@@ -58,6 +62,7 @@ class Survey:
     recognise: Callable[[FitsFile], bool]
     count: Callable[..., int]
     lsf_sd: float
+    vrad_floor: float = 0.0
     edge_pixels: int = 0
     bands: tuple[Band, ...] = ()
     suffixes: tuple[str, ...] = ()

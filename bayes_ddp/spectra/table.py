@@ -2,31 +2,30 @@
 
 The table [input.table] of a run file, a ``Layout``, says which array is what, whether wavelengths
 are in air or in vacuum, and how wide the line-spread function is: a spectrum without that cannot
-be fitted. The arrays of a file go through ``from_arrays``; all spectra of a run share one list of
-wavelengths.
+be fitted. The arrays of a file go through ``from_arrays``; all spectra of a file share one list
+of wavelengths.
 """
 
 import difflib
-import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from bayes_ddp.files.compressed import suffix
 from bayes_ddp.files.errors import BadFileError
-from bayes_ddp.files.fits import FitsFile, scan_fits
-from bayes_ddp.files.paths import check_file
+from bayes_ddp.files.fits import FitsFile
 from bayes_ddp.spectra.arrays import GUESSED_SNR, check_names, from_arrays, per_star, span
+from bayes_ddp.spectra.content import count_spectra, read_content
+from bayes_ddp.spectra.image import has_spectrum_image, stated_air
 from bayes_ddp.spectra.names import clean_names, filled
-from bayes_ddp.spectra.raw import RawSpectra, concatenate
+from bayes_ddp.spectra.raw import RawSpectra, concatenate, same_pixels
 from bayes_ddp.spectra.survey import Survey
-from bayes_ddp.tables.arrays import Content, read_arrays
+from bayes_ddp.spectra.units import column_unit, to_angstrom
+from bayes_ddp.tables.arrays import Content
 from bayes_ddp.tables.escape import check_column_name
 
 __all__ = [
@@ -39,6 +38,7 @@ __all__ = [
     "read_tables",
 ]
 
+
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -46,25 +46,30 @@ Positive = Annotated[float, Field(gt=0)]
 class Layout:
     """The [input.table] table: what the arrays of the user's files are called.
 
-    wave, flux : names. ivar or error : name; neither where errors are to be estimated.
-    air : whether wavelengths are in air. fwhm : Å, or a name; or resolution : wave / FWHM, or a
+    wave, flux : names. ivar or error : name; neither where errors are to be estimated. wave_unit :
+    of the wavelengths; by default what the file says, else Å. air : whether wavelengths are in
+    air, or "header" where each file says so itself. Of a FITS image, wavelengths are made of its
+    header, and other names are EXTNAMEs. fwhm : Å, or a name; or resolution : wave / FWHM, or a
     name. vrad, vrad_err : km/s, or names of arrays or metadata. name : metadata or array with the
     stars' names, which the catalogue keeps under that name too; else, and for a star whose name
     is empty, the file's name.
     """
 
-    air: bool
+    air: bool | Literal["header"]
     wave: str = "wave"
     flux: str = "flux"
+    wave_unit: str | None = None
     ivar: str | None = None
     error: str | None = None
     fwhm: Positive | str | None = None
     resolution: Positive | str | None = None
     vrad: float | str = 0.0
-    vrad_err: Positive | str = 5.0
+    vrad_err: Annotated[float, Field(ge=0)] | str = 5.0
     name: str | None = None
 
     def __post_init__(self) -> None:
+        if self.wave_unit is not None:
+            to_angstrom(np.ones(1), self.wave_unit)
         if self.ivar is not None and self.error is not None:
             raise ValueError("give 'ivar' or 'error', not both")
         if (self.fwhm is None) == (self.resolution is None):
@@ -109,7 +114,8 @@ def read_tables(
     Parameters
     ----------
     spectra
-        .ecsv, .fits or .npz: one star, or arrays [star pixel] with one list of wavelengths.
+        .ecsv, .fits or .npz: one star, or arrays [star pixel] with one list of wavelengths. Or
+        one-dimensional FITS images.
     catalog, redshifts
         Not for tables: velocities stand in the files or in the run file.
 
@@ -124,13 +130,12 @@ def read_tables(
     if not spectra:
         raise BadFileError("No spectrum file was given. Name at least one.")
     parts = [_read(Path(path), layout) for path in spectra]
-    first = _wave(parts[0])
     for path, part in zip(spectra, parts, strict=True):
-        wave = _wave(part)
-        if not np.array_equal(wave, first):
+        if not same_pixels(part, parts[0]):
             raise BadFileError(
-                f"{path} has other wavelengths ({span(wave)} Å in vacuum) than {spectra[0]} "
-                f"({span(first)}), and nothing is resampled here. Fit them in runs of their own."
+                f"{path} has other wavelengths ({span(_wave(part))} Å in vacuum) than "
+                f"{spectra[0]} ({span(_wave(parts[0]))}), and nothing is resampled here. Read "
+                "them one by one; a run takes them together."
             )
     raw = concatenate(parts)
     try:
@@ -141,12 +146,13 @@ def read_tables(
 
 
 def is_table(file: FitsFile) -> bool:
-    """Whether the first table of a file has a column whose name contains 'flux'."""
-    for hdu in range(1, len(file.names)):
-        names, _ = file.columns(hdu)
-        if names:
-            return any("flux" in name.lower() for name in names)
-    return False
+    """Whether a FITS file has a spectrum in its first table or in an image.
+
+    The table has a column whose name contains 'flux' then.
+    """
+    tables = (file.columns(hdu)[0] for hdu in range(1, len(file.names)))
+    first = next((names for names in tables if names), [])
+    return any("flux" in name.lower() for name in first) or has_spectrum_image(file)
 
 
 def count_tables(path: Path, *, layout: Layout | None = None) -> int:
@@ -157,31 +163,48 @@ def count_tables(path: Path, *, layout: Layout | None = None) -> int:
     Raises BadFileError for files that cannot be read or have no such array.
     """
     wave, flux = ("wave", "flux") if layout is None else (layout.wave, layout.flux)
-    match suffix(check_file(path)):
-        case ".npz":
-            shape = _npz_shape(path, flux)
-        case ".fits" | ".fit":
-            shape = _fits_shape(path, wave, flux)
-        case _:
-            shape = None
-    if shape is None:
-        shape = read_arrays(path, wave).get(flux).shape
-    return shape[0] if len(shape) > 1 else 1
+    return count_spectra(path, wave=wave, flux=flux)
 
 
 def _read(path: Path, layout: Layout) -> RawSpectra:
     """The stars of one file."""
-    content = read_arrays(path, layout.wave)
+    content = read_content(path, wave=layout.wave, flux=layout.flux)
     keys = ("wave", "flux", "ivar", "error", "fwhm", "resolution", "vrad", "vrad_err")
     arrays = {key: _value(content, getattr(layout, key)) for key in keys}
     stars = len(np.atleast_2d(arrays["flux"]))
     try:
+        unit = layout.wave_unit or str(content.meta.get("wave_unit") or "")
+        unit = unit or column_unit(path, content.meta, layout.wave)
+        if unit:
+            arrays["wave"] = to_angstrom(arrays["wave"], unit)
+        width = column_unit(path, content.meta, str(layout.fwhm))
+        if width:
+            arrays["fwhm"] = to_angstrom(arrays["fwhm"], width)
         names, own = _names(content, layout.name, stars)
-        raw = from_arrays(**arrays, names=names, air=layout.air)
+        raw = from_arrays(**arrays, names=names, air=_in_air(content, layout))
     except ValueError as error:
         raise BadFileError(f"{path}: {error}") from None
     source = {"SRCFILE": np.full(stars, path.name)}
     return replace(raw, columns={**own, "NAME": raw.columns["NAME"], **source})
+
+
+def _in_air(content: Content, layout: Layout) -> bool:
+    """Whether wavelengths are in air; ValueError where file and layout do not say, or disagree."""
+    stated = stated_air(content.meta)
+    if layout.air == "header":
+        if stated is None:
+            raise ValueError(
+                "its header does not say whether wavelengths are in air (CTYPE1 = 'AWAV') or in "
+                "vacuum ('WAVE'). Give air = true or air = false."
+            )
+        return stated
+    if stated is not None and stated != layout.air:
+        medium = ("vacuum", "air")
+        raise ValueError(
+            f"its header says that wavelengths are in {medium[stated]}, and [input.table] air = "
+            f"{str(layout.air).lower()} says {medium[layout.air]}. Correct one of them."
+        )
+    return layout.air
 
 
 def _value(content: Content, entry: float | str | None) -> Any:
@@ -209,35 +232,6 @@ def _names(
 
 def _wave(raw: RawSpectra) -> np.ndarray:
     return np.concatenate([arm.wave for arm in raw.arms])
-
-
-def _npz_shape(path: Path, name: str) -> tuple[int, ...] | None:
-    """Shape of one array of an archive, from its header; None where that cannot be told."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {n.lower().removesuffix(".npy"): n for n in archive.namelist()}
-            with archive.open(members[name.lower()]) as stream:
-                one = np.lib.format.read_magic(stream) == (1, 0)
-                header = "read_array_header_1_0" if one else "read_array_header_2_0"
-                shape: tuple[int, ...] = getattr(np.lib.format, header)(stream)[0]
-                return shape
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
-
-
-def _fits_shape(path: Path, wave: str, flux: str) -> tuple[int, ...] | None:
-    """(row, pixel) or (pixel,) of the fluxes of a FITS table, from its header; None for others."""
-    for hdu in scan_fits(path):
-        forms = {
-            hdu.cards.get(f"TTYPE{i}", "").strip().lower(): hdu.cards.get(f"TFORM{i}", "")
-            for i in range(1, int(hdu.cards.get("TFIELDS", 0)) + 1)
-        }
-        if wave.lower() in forms and flux.lower() in forms:
-            repeat = re.match(r"\d*", forms[flux.lower()])
-            pixels = int(repeat[0] or 1) if repeat else 1
-            rows = int(hdu.cards["NAXIS2"])
-            return (rows,) if pixels == 1 else (rows, pixels)
-    return None
 
 
 TABLE = Survey(

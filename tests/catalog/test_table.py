@@ -15,6 +15,7 @@ from bayes_ddp.emulator.limits import model_limits
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.parts import read_part, write_part
 from bayes_ddp.labels import LABELS, label
+from bayes_ddp.spectra.surveys import SURVEYS
 
 VECTORS = ("LABEL_MEAN", "LABEL_COV", "LABEL_MODE", "PRIOR_MEAN", "PRIOR_COV")
 
@@ -257,3 +258,16 @@ def test_error_of_the_model_is_that_of_the_worst_kind_a_star_is_of(space):
     assert np.isnan(found[2:]).all()
     other = {"validation": {"label_error": told | {"labels": list(space.names[::-1])}}}
     assert np.isnan(model_limits(space, other).label_error(labels)).all()
+
+
+@pytest.mark.parametrize("name", list(SURVEYS))
+def test_calibration_of_the_survey_is_part_of_the_velocity_s_error(
+    make_posterior, make_part, name
+):
+    """In quadrature, once, and not in the velocity itself; the posterior's error is 1 km/s."""
+    part = replace(make_part(make_posterior(3)), survey=name)
+    table = make_catalogue(part)
+    floor = SURVEYS[name].vrad_floor
+    np.testing.assert_allclose(table["VRAD_ERR"], np.hypot(1.0, floor), rtol=1e-6)
+    np.testing.assert_allclose(table["VRAD_FIT"], part.vrad + 0.5, rtol=1e-6)
+    assert "calibration floor" in table["VRAD_ERR"].description

@@ -1,6 +1,7 @@
 """Options that choose spectra: the same words in the run file, for ``run`` and for ``fit``."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from astropy.io import fits
 from bayes_ddp import cli, config
 from bayes_ddp.commands.terminal import no_star_sentence
 from bayes_ddp.config import ConfigError
+from bayes_ddp.spectra.table import Layout
 
 WORDS = "--targetid 5 7 --minsn 12.5 --spectype any".split()
 
@@ -52,6 +54,19 @@ def test_survey_is_recognised_from_the_first_file(built, tmp_path):
     assert built[0] == built[1] and built[0].input.survey == "lamost"
     with pytest.raises(ConfigError, match=r"survey = 'table' and \[input.table\] do not go"):
         cli.app(["fit", "--spectra", "a.npz", *words], result_action="return_value")
+    layout = ["--layout", "fwhm=2.5", "error=sigma", "vrad=rv"]
+    cli.app(["fit", "--spectra", "a.npz", *layout, *words], result_action="return_value")
+    assert built[2].input.survey == "table"
+    assert built[2].input.table == Layout(air="header", fwhm=2.5, error="sigma", vrad="rv")
+    cli.app(
+        ["fit", "--spectra", "a.npz", *layout, "air=true", *words], result_action="return_value"
+    )
+    assert built[3].input.table == replace(built[2].input.table, air=True)
+    assert config.parse(config.as_table(built[3]), source="again") == built[3]
+    with pytest.raises(ValueError, match=r"--layout 'fwhm' is not KEY=VALUE"):
+        cli.app(
+            ["fit", "--spectra", "a.npz", "--layout", "fwhm", *words], result_action="return_value"
+        )
     with pytest.raises(ValueError, match=r"No file matches 'none-\*.fits'"):
         cli.app(["fit", "--spectra", "none-*.fits", *words], result_action="return_value")
 

@@ -253,3 +253,33 @@ def test_padded_stars_have_no_pixels(blank_spectrum: Any) -> None:
     assert np.asarray(padded.vrad).tolist() == [1, 2, 3, 3, 3]
     assert pad(spectrum, 3) is spectrum
     assert eqx.tree_equal(pad(spectrum, 2), spectrum)
+
+
+def test_wrong_width_of_one_star_does_not_touch_the_others(
+    survey: Any, raw: RawSpectra, exact: Posterior
+) -> None:
+    """The first star is sharper than the model in one pixel, the third in all of them."""
+    arms = []
+    for arm in raw.arms:
+        fwhm = arm.fwhm.copy()
+        fwhm[2] *= 0.5
+        fwhm[0, 100] *= 0.5 if arm is raw.arms[0] else 1.0
+        arms.append(replace(arm, fwhm=fwhm))
+    found = fit(replace(raw, arms=tuple(arms)), survey.emulator, batch=BATCH)
+    lost = int(WARN.LSF_WARN | WARN.NODATA)
+    assert found.warn[[0, 2, 5]].tolist() == [WARN.LSF_WARN, lost, WARN.RV_WARN]
+    assert found.fitted.tolist() == [True, False, False, False, False, True]
+    np.testing.assert_array_equal(found.draws[:, 5], exact.draws[:, 5])
+    assert found.pixels[0] == exact.pixels[0] - 1
+    assert (np.abs(found.mean[0] - exact.mean[0]) < 0.2 * exact.sd[0]).all()
+
+
+def test_broad_star_is_fitted_apart(raw: RawSpectra) -> None:
+    """Memory and time of a batch go with its broadest LSF; that of masked pixels is idle."""
+    wide, masked = (arm.fwhm.copy() for arm in raw.arms[:2])
+    wide[2], masked[:, 7] = 12.0, 1000.0
+    ivar = raw.arms[1].ivar.copy()
+    ivar[:, 7] = 0
+    arms = replace(raw.arms[0], fwhm=wide), replace(raw.arms[1], fwhm=masked, ivar=ivar)
+    groups = fit_module.by_width(replace(raw, arms=arms), np.array([0, 1, 2, 5]), batch=32)
+    assert [(rows.tolist(), size) for rows, size in groups] == [([0, 1, 5], 32), ([2], 8)]

@@ -80,6 +80,8 @@ def test_records_hold_the_measured_numbers() -> None:
     found = {name: (survey.lsf_sd, survey.edge_pixels) for name, survey in SURVEYS.items()}
     assert found == {"desi": (0.03, 5), "lamost": (0.1, 0), "sdss": (0.05, 0), "table": (0.05, 0)}
     assert [Nuisance().lsf_sd(name) for name in SURVEYS] == [0.03, 0.1, 0.05, 0.05]
+    floors = {name: survey.vrad_floor for name, survey in SURVEYS.items()}
+    assert floors == {"desi": 1.0, "lamost": 3.4, "sdss": 4.0, "table": 0.0}
 
 
 @pytest.mark.parametrize("survey", ["desi", "lamost"])

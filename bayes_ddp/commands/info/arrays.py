@@ -1,11 +1,14 @@
 """What is in a table or an archive of arrays, so that [input.table] can be written for it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bayes_ddp.tables.arrays import read_arrays
+from bayes_ddp.spectra.content import read_content
+from bayes_ddp.spectra.image import stated_air
+from bayes_ddp.spectra.units import column_unit
 
 __all__ = ["describe_arrays"]
 
@@ -15,7 +18,7 @@ def describe_arrays(path: Path) -> tuple[dict[str, Any], list[str]]:
 
     Raises BadFileError for files that are no table or archive of arrays.
     """
-    content = read_arrays(path)
+    content = read_content(path)
     arrays = {name: _figures(values) for name, values in content.arrays.items()}
     figures = {"kind": "arrays", "arrays": arrays, "metadata": list(content.meta)[:200]}
     lines = [f"arrays in {path.suffix.removeprefix('.')}, not in the format of a survey"]
@@ -26,11 +29,21 @@ def describe_arrays(path: Path) -> tuple[dict[str, Any], list[str]]:
             if facts["range"] is None
             else f", {facts['range'][0]:.6g} to {facts['range'][1]:.6g}"
         )
-        lines.append(f"  {name}: {shape} {facts['type']}{span}")
+        unit = column_unit(path, content.meta, name)
+        lines.append(f"  {name}: {shape} {facts['type']}{span}{' ' * bool(unit)}{unit}")
+    lines.append(f"  wavelengths: {_stated(content.meta)}")
     if content.meta:
         lines.append(f"  metadata: {', '.join(list(content.meta)[:8])}")
     lines.append("  to fit them: survey = 'table' and [input.table] in a run file, docs/tables.md")
     return figures, lines
+
+
+def _stated(meta: Mapping[str, Any]) -> str:
+    """What the file says about its wavelengths, and what is assumed where it does not."""
+    air = stated_air(meta)
+    medium = "in air" if air else "in vacuum" if air is False else "air or vacuum is not stated"
+    unit = meta.get("wave_unit")
+    return f"{medium}, {f'in {unit}' if unit else 'in Å unless a unit is given'}"
 
 
 def _figures(values: np.ndarray) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from bayes_ddp.spectra.desi.velocity import Tables, find_velocities
 from bayes_ddp.spectra.lsf import resolution_fwhm
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.raw import RawArm, RawSpectra, concatenate
+from bayes_ddp.spectra.widths import UNKNOWN_FWHM, usable_widths
 from bayes_ddp.tables.repeats import told_apart
 from bayes_ddp.tables.values import UNKNOWN_ID
 
@@ -37,8 +38,6 @@ DESI_WAVE = {
     "Z": 7520.0 + 0.8 * np.arange(2881),
 }
 """Wavelengths of the arms, Å vacuum, barycentric."""
-
-_UNKNOWN_FWHM = 1.7  # Å; stands where there is no usable pixel
 
 
 def read_desi(
@@ -80,7 +79,7 @@ def read_desi(
     tables = Tables(catalog, tuple(redshifts or ()), dict(columns or {}))
     found = find_velocities(raw.columns, tables)
     names, doubled = told_apart(raw.columns["SPECID"])
-    return replace(
+    raw = replace(
         raw,
         vrad=found.vrad,
         vrad_err=found.vrad_err,
@@ -88,6 +87,7 @@ def read_desi(
         warn=raw.warn | found.warn | doubled,
         columns=raw.columns | found.columns | {"SPECID": names},
     )
+    return usable_widths(raw)
 
 
 def _read_file(path: Path, matrices: bool) -> RawSpectra:
@@ -166,7 +166,7 @@ class _Arm:
             DESI_WAVE[name],
             self.flux,
             np.where(known, self.ivar, np.float32(0)),  # without an LSF it cannot be fitted
-            np.where(known, self.fwhm, _UNKNOWN_FWHM),
+            np.where(known, self.fwhm, UNKNOWN_FWHM),
             self.resolution,
         )
 
@@ -200,7 +200,7 @@ def _read_arm(file: FitsFile, arm: str, matrices: bool) -> _Arm:
 def _empty_arm(name: str, count: int) -> RawArm:
     wave = DESI_WAVE[name]
     nothing = np.zeros((count, wave.size), np.float32)
-    return RawArm(name, wave, nothing, nothing, np.full(nothing.shape, _UNKNOWN_FWHM))
+    return RawArm(name, wave, nothing, nothing, np.full(nothing.shape, UNKNOWN_FWHM))
 
 
 def _columns(path: Path, fibermap: dict, group: dict[str, Any]) -> dict[str, np.ndarray]:

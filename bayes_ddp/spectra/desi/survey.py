@@ -6,6 +6,7 @@ from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, scan_fits
 from bayes_ddp.spectra.desi.catalog import RVS_NAMES
 from bayes_ddp.spectra.desi.read import DESI_WAVE, read_desi
+from bayes_ddp.spectra.desi.velocity import RVS_FLOOR
 from bayes_ddp.spectra.masks import Band
 from bayes_ddp.spectra.survey import Survey
 
@@ -38,6 +39,7 @@ DESI = Survey(
     recognise=is_desi,
     count=count_desi,
     lsf_sd=0.03,  # the resolution matrices are measured
+    vrad_floor=RVS_FLOOR,
     edge_pixels=5,
     bands=(Band("blue end", 3600.0, 3650.0, "instrument", "mask", continuum=True),),
     file_kind="coadd",

@@ -16,6 +16,7 @@ from bayes_ddp.spectra.desi.catalog import read_redrock, read_rvs
 from bayes_ddp.spectra.desi.columns import filled
 from bayes_ddp.spectra.desi.join import GROUP, Match, join
 from bayes_ddp.spectra.masks import MAX_VRAD, redshift_velocity
+from bayes_ddp.spectra.velocities import WIDE_ERROR
 from bayes_ddp.tables.sky import SAME_PLACE, places_of
 
 __all__ = ["Tables", "Velocities", "find_velocities"]
@@ -23,7 +24,7 @@ __all__ = ["Tables", "Velocities", "find_velocities"]
 RVS_FLOOR = 1.0
 """Smallest error of an RVS velocity, km/s (arXiv:2407.06280)."""
 
-REDROCK_ERROR = 30.0
+REDROCK_ERROR = WIDE_ERROR
 """Error of a redrock velocity of a star, km/s; its own ZERR leaves the templates out. Also of an
 RVS velocity that its pipeline warns of, or whose error is unknown or larger."""
 

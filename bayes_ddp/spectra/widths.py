@@ -1,0 +1,123 @@
+"""Widths of the line-spread function that can be used, judged star by star.
+
+A width in a file can be wrong in one pixel or in all: 0, NaN, negative, a third of a pixel or a
+thousand pixels. The broadest width sets the memory and time of a whole batch, and one sharper
+than the model's cannot be fitted. So pixels with an unusable width are masked, and their star has
+``WARN.LSF_WARN``; the other stars are not affected.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bayes_ddp.flags import WARN
+from bayes_ddp.spectra.raw import RawArm, RawSpectra
+
+__all__ = ["BROADEST", "UNKNOWN_FWHM", "mask_sharp", "usable", "usable_widths"]
+
+BROADEST = 20.0
+"""Å, largest FWHM that is fitted: beyond the 20 Å of the pseudo-continuum no line is left."""
+
+UNKNOWN_FWHM = 2.5
+"""Å, stands in masked pixels of an arm without any usable width."""
+
+_BLOCK = 64  # pixels, over which the median width is the reference of each pixel
+_RATIO = 2.0  # of a width and its reference, from which it is wrong
+_BLOCK_RATIO = 3.0  # the same of a block and the arm; at one resolution 3600-10000 Å has 2.8
+_FEW = 0.05  # share of a star's pixels that may be sharper than the model
+
+
+def usable(width: np.ndarray) -> np.ndarray:
+    """Whether widths, Å, are positive numbers of at most 20 Å."""
+    return np.isfinite(width) & (width > 0) & (width <= BROADEST)
+
+
+def usable_widths(raw: RawSpectra) -> RawSpectra:
+    """The spectra with pixels of unusable width masked, and a usable width in every pixel.
+
+    A width is unusable where it is no positive number, above 20 Å, or differs by more than a
+    factor of 2 from those of the usable pixels around it. It is replaced by these. Where pixels
+    were masked, the star has ``LSF_WARN``, and ``NODATA`` if none is left.
+    """
+    arms, lost = [], np.zeros(len(raw), bool)
+    for arm in raw.arms:
+        fixed, masked = _mended(arm)
+        arms.append(fixed)
+        lost |= masked
+    return _flagged(replace(raw, arms=tuple(arms)), lost)
+
+
+def mask_sharp(raw: RawSpectra, narrowest: float) -> RawSpectra:
+    """The spectra without pixels whose LSF is narrower than a model can be broadened to.
+
+    Up to 5 % of a star's pixels are masked; where there are more, all are. The star has
+    ``LSF_WARN`` then, and ``NODATA`` if no pixel is left.
+
+    narrowest : Å, FWHM.
+    """
+    sharp = [(arm.ivar > 0) & (arm.fwhm < narrowest) for arm in raw.arms]
+    number = np.sum([part.sum(axis=1) for part in sharp], axis=0)
+    if not number.any():
+        return raw
+    total = np.sum([(arm.ivar > 0).sum(axis=1) for arm in raw.arms], axis=0)
+    drop = (number > _FEW * total)[:, None]
+    ivars = [
+        np.where(part | drop, np.float32(0), arm.ivar)
+        for part, arm in zip(sharp, raw.arms, strict=True)
+    ]
+    return _flagged(raw.with_ivar(ivars), number > 0)
+
+
+def _flagged(raw: RawSpectra, lost: np.ndarray) -> RawSpectra:
+    """The spectra with the bits of stars [star] that lost pixels by their widths."""
+    empty = ~np.any([(arm.ivar > 0).any(axis=1) for arm in raw.arms], axis=0)
+    warn = np.where(lost, int(WARN.LSF_WARN), 0) | np.where(lost & empty, int(WARN.NODATA), 0)
+    return replace(raw, warn=raw.warn | warn)
+
+
+def _mended(arm: RawArm) -> tuple[RawArm, np.ndarray]:
+    """(the arm with usable widths, [star] bool, whether pixels were masked for their width)."""
+    width = np.asarray(arm.fwhm, float)
+    good = usable(width)
+    if good.all() and (np.ptp(width, axis=1) == 0).all():  # one width per star
+        return arm, np.zeros(len(width), bool)
+    reference = _reference(np.where(good & (arm.ivar > 0), width, np.nan))
+    ratio = np.where(good, width, np.nan) / reference
+    bad = ~((ratio <= _RATIO) & (ratio >= 1 / _RATIO))  # True for NaN
+    lost = np.any(bad & (arm.ivar > 0), axis=1)
+    if not bad.any():
+        return arm, lost
+    stand_in = np.where(np.isfinite(reference), reference, UNKNOWN_FWHM)
+    fixed = replace(
+        arm, fwhm=np.where(bad, stand_in, width), ivar=np.where(bad, np.float32(0), arm.ivar)
+    )
+    return fixed, lost
+
+
+def _reference(width: np.ndarray) -> np.ndarray:
+    """[star pixel] width typical of the pixels around, NaN for stars without any.
+
+    width : [star pixel] Å, NaN where not usable. Medians of blocks of 64 pixels are joined by
+    straight lines; blocks that are far from the star's median are left out.
+    """
+    stars, pixels = width.shape
+    blocks = -(-pixels // _BLOCK)
+    padded = np.full((stars, blocks * _BLOCK), np.nan)
+    padded[:, :pixels] = width
+    median = _median(padded.reshape(stars, blocks, _BLOCK))
+    ratio = median / _median(median)[:, None]
+    known = (ratio <= _BLOCK_RATIO) & (ratio >= 1 / _BLOCK_RATIO)
+    centre = (np.arange(blocks) + 0.5) * _BLOCK - 0.5
+    result = np.full(width.shape, np.nan)
+    for star in np.flatnonzero(known.any(axis=1)):
+        row = known[star]
+        result[star] = np.interp(np.arange(pixels), centre[row], median[star, row])
+    return result
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """Median along the last axis of what is not NaN; NaN where all is."""
+    result = np.full(values.shape[:-1], np.nan)
+    known = np.isfinite(values).any(axis=-1)
+    result[known] = np.nanmedian(values[known], axis=-1)
+    return result
