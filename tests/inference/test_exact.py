@@ -111,3 +111,13 @@ def test_star_whose_weights_fail_gets_chains(
         by_chain = chains.draws[:, star].reshape(CHAINS, -1, 15)
         assert (by_chain.std(axis=1) > 0).all()
     assert np.isnan(chains.mean[1]).all()
+
+
+def test_every_star_has_random_numbers_of_its_own(exact: Posterior) -> None:
+    """Of two stars the draws from the first proposal, in units in which they are independent.
+
+    A thousand pairs for each label: a correlation is 0 to 5 / sqrt(1000).
+    """
+    first = exact.draws[:1000, [0, 2]]
+    z = (first - first.mean(axis=0)) / first.std(axis=0)
+    assert np.abs((z[:, 0] * z[:, 1]).mean(axis=0)).max() < 5 / np.sqrt(1000)

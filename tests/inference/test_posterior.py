@@ -167,6 +167,20 @@ def test_equally_weighted_draws_keep_mean_and_covariance() -> None:
     assert np.isnan(few.draws[:, 1]).all()
 
 
+def test_equally_weighted_draws_follow_weights_that_depend_on_the_label() -> None:
+    """Weights exp(z) move a normal z by its standard deviation; the mean of 1,000 draws to 5/sqrt.
+
+    Unlike weights that know nothing of the label, these show whether they were used.
+    """
+    plain = make(draws=4000).take([0, 2, 3])
+    z = (plain.draws[..., 0] - 5500) / 50
+    shifted = replace(plain, log_weight=z)
+    expected = (shifted.weight * z).sum(axis=0)
+    assert (np.abs(expected - 1) < 0.15).all()
+    found = (shifted.equally_weighted(1000).draws[..., 0] - 5500) / 50
+    assert (np.abs(found.mean(axis=0) - expected) < 5 / np.sqrt(1000)).all()
+
+
 def test_equally_weighted_draws_keep_all_quantities_of_a_draw_together() -> None:
     """Each row of the result is one draw of the original in every array."""
     posterior = weighted(draws=300)
