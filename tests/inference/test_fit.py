@@ -233,6 +233,7 @@ def test_keys_of_a_star_come_from_its_name() -> None:
     names = ["a", "b", "c"]
     data = [jax.random.key_data(star_keys(1, "desi", n)) for n in (names, names[::-1])]
     np.testing.assert_array_equal(data[0], data[1][::-1])
+    assert len(np.unique(data[0], axis=0)) == len(names)
     for other in (star_keys(2, "desi", names), star_keys(1, "lamost", names)):
         assert (jax.random.key_data(other) != data[0]).any(axis=1).all()
 
