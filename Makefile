@@ -12,7 +12,7 @@ RUN := env MPLCONFIGDIR="$(CURDIR)/.cache/matplotlib" BAYES_DDP_CACHE="$(CURDIR)
 READY := .venv/.ready
 LOCKED := .venv/.locked
 
-.PHONY: help setup demo test test-slow lint check format bench docs physics models lock clean
+.PHONY: help setup demo test test-slow mutants lint check format bench docs physics models lock clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,9 @@ test: $(READY)  ## Run the tests
 
 test-slow: $(READY)  ## Run the slow tests
 	$(RUN) $(BIN)/python -m pytest -m slow
+
+mutants: $(READY)  ## Plant the faults of tests/mutants.toml one at a time; every one must be noticed
+	$(RUN) $(BIN)/python tests/mutants.py
 
 lint: $(READY)  ## Check format, lint and types
 	$(BIN)/ruff format --check
