@@ -3,10 +3,20 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import jax
 import pytest
+from jaxtyping import install_import_hook
+
+# Under the hook, beartype compares arguments and results with their annotations; inside jit it
+# does so while JAX traces, and what is compiled stays the same. The hook acts on modules that are
+# imported after it. What these import in turn is compiled from source, so libraries come first.
+CHECKED = ("bayes_ddp.emulator", "bayes_ddp.inference", "bayes_ddp.spectra.spectrum")
+for library in ("arviz_stats.base", "blackjax", "equinox", "numpyro", "scipy.ndimage"):
+    import_module(library)
+install_import_hook(CHECKED, "beartype.beartype")
 
 jax.config.update("jax_enable_x64", True)  # label-space algebra; the command line does the same
 if "BAYES_DDP_CACHE" in os.environ:  # what the commands compile, the tests need not, and back

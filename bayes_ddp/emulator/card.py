@@ -67,9 +67,8 @@ def load_emulator(name_or_path: str | Path) -> BasisNetwork | PixelNetwork:
     }
     match card["kind"]:
         case "BasisNetwork":
-            features = Features(
-                space, arrays["mix"], arrays["scale"], arrays["bias"], arrays["centre"]
-            )
+            bias = arrays["bias"].reshape(())  # [1] in models that are shipped
+            features = Features(space, arrays["mix"], arrays["scale"], bias, arrays["centre"])
             basis: dict[str, Any] = {key: arrays[key] for key in ("weight", "mean", "basis")}
             return BasisNetwork(features=features, **basis, **given)
         case "PixelNetwork":
@@ -141,7 +140,7 @@ def write_model(
         for key in _PIXEL_PARTS:
             arrays[key] = np.asarray(getattr(emulator, key), np.float32)
     path = Path(folder) / "weights.safetensors"
-    write_atomic(path, save({key: np.ascontiguousarray(arrays[key]) for key in sorted(arrays)}))
+    write_atomic(path, save({key: np.asarray(arrays[key], order="C") for key in sorted(arrays)}))
     space, wave = emulator.space, np.asarray(emulator.wave, float)
     own = {
         "kind": type(emulator).__name__,

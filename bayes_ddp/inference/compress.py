@@ -34,7 +34,9 @@ class Compressed(eqx.Module):
     linear: Float[Array, " row"]
     quadratic: Float[Array, "row row"]
 
-    def log_likelihood(self, labels: Array, nuisances: Nuisances) -> Float[Array, ""]:
+    def log_likelihood(
+        self, labels: Float[Array, " label"], nuisances: Nuisances
+    ) -> Float[Array, ""]:
         """Ln L relative to that of the best fit; arguments as ``StarModel.log_likelihood``."""
         velocity, lsf = jax.tree.map(jnp.subtract, nuisances, self.reference)
         step = jnp.concatenate(

@@ -16,7 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
 from bayes_ddp.inference.likelihood import Noise
@@ -43,6 +43,11 @@ _REACH = 1e-3
 """Least weight, of the arm's most, with which a pseudo-continuum is formed in a gap."""
 
 
+Taps = Int[Array, " pixel"]
+"""First model pixel under the LSF of each pixel."""
+Weights = Float[Array, "pixel tap"]
+
+
 class Pixels(NamedTuple):
     """The pixels that all spectra of a problem share; a ``Spectrum`` has the same fields.
 
@@ -61,7 +66,7 @@ class Geometry(eqx.Module):
     """
 
     wave: Float[Array, " pixel"]
-    arm: Array
+    arm: Int[Array, " pixel"]
     smoothers: tuple[Smoother, ...]
     first: float = eqx.field(static=True)
     step: float = eqx.field(static=True)
@@ -93,7 +98,7 @@ class StarData(eqx.Module):
         return Noise(self.precision)
 
 
-def doppler(vrad: Array) -> Array:
+def doppler(vrad: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """Observed over rest wavelength, relativistic; any shape, km/s. ``doppler_factor`` in JAX."""
     beta = vrad / LIGHT_SPEED
     return jnp.sqrt((1 + beta) / (1 - beta))
@@ -145,8 +150,8 @@ def geometry(
     )
 
 
-def smooth(shape: Geometry, values: Array) -> Array:
-    """[..., pixel] -> [..., pixel], each arm by its own smoother (sums, not means)."""
+def smooth(shape: Geometry, values: Float[Array, "*row pixel"]) -> Float[Array, "*row pixel"]:
+    """Sums over each pixel's neighbourhood (not means), each arm by its own smoother."""
     parts = [
         smoother(values[..., a:b])
         for smoother, (_, a, b) in zip(shape.smoothers, shape.arms, strict=True)
@@ -154,10 +159,12 @@ def smooth(shape: Geometry, values: Array) -> Array:
     return jnp.concatenate(parts, axis=-1)
 
 
-def gaussian_taps(shape: Geometry, rest: Array, sigma: Array) -> tuple[Array, Array, Array]:
-    """(first tap [point], weights, distance in sigma, both [point tap]) for rest wavelengths.
+def gaussian_taps(
+    shape: Geometry, rest: Float[Array, " point"], sigma: Float[Array, " point"]
+) -> tuple[Int[Array, " point"], Float[Array, "point tap"], Float[Array, "point tap"]]:
+    """(first tap, weights, distance in sigma) for rest wavelengths.
 
-    rest, sigma : [point] Å. Weights sum to one.
+    rest, sigma : Å. Weights sum to one.
     """
     # pixels beyond the model are not fitted, but far from every tap their weights would be 0 / 0
     place = jnp.clip((rest - shape.first) / shape.step, 0.0, shape.model_pixels - 1.0)
@@ -169,18 +176,22 @@ def gaussian_taps(shape: Geometry, rest: Array, sigma: Array) -> tuple[Array, Ar
     return first, weights / weights.sum(axis=1, keepdims=True), x
 
 
-def pseudo_level(shape: Geometry, star: StarData, native: Array) -> Array:
-    """[..., pixel] pseudo-continuum of model fluxes on a star's pixels; 0 where none is formed."""
+def pseudo_level(
+    shape: Geometry, star: StarData, native: Float[Array, "*row pixel"]
+) -> Float[Array, "*row pixel"]:
+    """Pseudo-continuum of model fluxes on a star's pixels; 0 where none is formed."""
     reached = star.total > 0
     sums = smooth(shape, native * star.weight)
     return jnp.where(reached, sums / jnp.where(reached, star.total, 1.0), 0.0)
 
 
-def kernel(shape: Geometry, star: StarData, velocity: Array, *, width: Array) -> tuple[Array, ...]:
-    """(first tap [pixel], weights, d/dvelocity, d/dwidth, each [pixel tap]) of one star.
+def kernel(
+    shape: Geometry, star: StarData, velocity: Float[Array, ""], *, width: Float[Array, " arm"]
+) -> tuple[Taps, Weights, Weights, Weights]:
+    """(first tap, weights, d/dvelocity, d/dwidth) of one star.
 
     Weights are a Gaussian with what the data's LSF has beyond the model's, normalised to one.
-    velocity : km/s, beyond the star's vrad. width : [arm], factor on the data's LSF.
+    velocity : km/s, beyond the star's vrad. width : factor on the data's LSF.
     """
     beta = (star.vrad + velocity) / LIGHT_SPEED
     stretched = doppler(star.vrad + velocity)
@@ -204,8 +215,10 @@ def kernel(shape: Geometry, star: StarData, velocity: Array, *, width: Array) ->
     return first, weights, by_velocity, by_width
 
 
-def gather(rows: Array, first: Array, weights: Array) -> Array:
-    """[row model_pixel] -> [row pixel] with the taps of ``kernel``."""
+def gather(
+    rows: Float[Array, "row model_pixel"], first: Taps, weights: Weights
+) -> Float[Array, "row pixel"]:
+    """Model spectra on a star's pixels, with the taps of ``kernel``."""
     columns = rows.T
     total = jnp.zeros((first.shape[0], rows.shape[0]), rows.dtype)
     for tap in range(weights.shape[1]):
@@ -214,8 +227,8 @@ def gather(rows: Array, first: Array, weights: Array) -> Array:
 
 
 def render(
-    shape: Geometry, star: StarData, rows: Array, nuisances: Nuisances
-) -> tuple[Array, Array]:
+    shape: Geometry, star: StarData, rows: Float[Array, "row model_pixel"], nuisances: Nuisances
+) -> tuple[Float[Array, " pixel"], Float[Array, "derivative pixel"]]:
     """The normalised model of one star and its derivatives.
 
     Parameters
@@ -244,10 +257,12 @@ def render(
     return flux, (native[1:] - flux * level[1:]) / level[0]
 
 
-def star_data(shape: Geometry, spectrum: Spectrum, error: Array) -> StarData:
+def star_data(
+    shape: Geometry, spectrum: Spectrum, error: Float[Array, " model_pixel"]
+) -> StarData:
     """Likelihood arrays of a batch: the emulator's error is added to the noise (paper: none).
 
-    error : [model pixel], the emulator's error spectrum, taken at each star's catalogue velocity.
+    error : the emulator's error spectrum, taken at each star's catalogue velocity.
     Masked pixels get precision 0, and so do pixels that the model does not reach.
     """
 

@@ -108,13 +108,19 @@ def draw(
     return Drawn(points, value, weight, float(khat), not trusted)
 
 
-def _log_normal(z: Array, centre: Array, root: Array) -> Array:
-    """Ln density up to a constant, [draw]."""
+def _log_normal(
+    z: Float[Array, "draw parameter"],
+    centre: Float[Array, " parameter"],
+    root: Float[Array, "parameter parameter"],
+) -> Float[Array, " draw"]:
+    """Ln density up to a constant."""
     scaled = jax.scipy.linalg.solve_triangular(root, (z - centre).T, lower=True)
     return -0.5 * jnp.sum(scaled**2, axis=0) - jnp.sum(jnp.log(jnp.diagonal(root)))
 
 
-def _moments(z: Array, log_weight: Array) -> tuple[Array, Array]:
+def _moments(
+    z: Float[Array, "draw parameter"], log_weight: Float[Array, " draw"]
+) -> tuple[Float[Array, " parameter"], Float[Array, "parameter parameter"]]:
     """(centre, root) of the next proposal: moments under weights tempered to a fair ESS."""
     powers = jnp.linspace(1.0, 0.05, 20)
     raised = powers[:, None] * jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
@@ -163,8 +169,14 @@ def _weigh(log_density: LogDensity, start: Gaussian, key: Array) -> _Weighted:
 
 
 @eqx.filter_jit
-def _around(chart: Chart, points: Array, log_weight: Array, *, start: Gaussian) -> Gaussian:
-    """Moments of the weighted draws [draw parameter] in the coordinates of a chart.
+def _around(
+    chart: Chart,
+    points: Float[Array, "draw parameter"],
+    log_weight: Float[Array, " draw"],
+    *,
+    start: Gaussian,
+) -> Gaussian:
+    """Moments of the weighted draws in the coordinates of a chart.
 
     They are taken in the scale of ``start``, of whose covariance a tenth is kept.
     """

@@ -17,7 +17,16 @@ from jaxtyping import Array, Float
 from numpyro.handlers import mask
 
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
-from bayes_ddp.inference.forward import Geometry, StarData, gather, kernel, pseudo_level, render
+from bayes_ddp.inference.forward import (
+    Geometry,
+    StarData,
+    Taps,
+    Weights,
+    gather,
+    kernel,
+    pseudo_level,
+    render,
+)
 from bayes_ddp.inference.likelihood import Noise, log_likelihood_change
 from bayes_ddp.inference.parameters import Nuisances, Parameters
 from bayes_ddp.inference.prior import LabelPrior
@@ -44,14 +53,18 @@ class StarModel(eqx.Module):
     reference: Nuisances
     vrad_err: Float[Array, ""]
 
-    def change(self, labels: Array, nuisances: Nuisances) -> Float[Array, " pixel"]:
-        """Normalised model flux minus that of the reference; labels [label]."""
+    def change(
+        self, labels: Float[Array, " label"], nuisances: Nuisances
+    ) -> Float[Array, " pixel"]:
+        """Normalised model flux minus that of the reference."""
         velocity, lsf = jax.tree.map(jnp.subtract, nuisances, self.reference)
         moved = velocity * self.by_velocity + lsf @ self.by_width
         change: Array = self.head(self.emulator, labels) + moved.astype(jnp.float32)
         return change
 
-    def log_likelihood(self, labels: Array, nuisances: Nuisances) -> Float[Array, ""]:
+    def log_likelihood(
+        self, labels: Float[Array, " label"], nuisances: Nuisances
+    ) -> Float[Array, ""]:
         """Ln L relative to that of the reference, summed in float64."""
         return log_likelihood_change(self.noise, self.residual, self.change(labels, nuisances))
 
@@ -64,8 +77,10 @@ class BasisHead(eqx.Module):
     level: Float[Array, "rank pixel"]
     reference_level: Float[Array, " pixel"]
 
-    def __call__(self, emulator: BasisNetwork | PixelNetwork, labels: Array) -> Array:
-        """Change of the normalised flux, [pixel]."""
+    def __call__(
+        self, emulator: BasisNetwork | PixelNetwork, labels: Float[Array, " label"]
+    ) -> Float[Array, " pixel"]:
+        """Change of the normalised flux."""
         assert isinstance(emulator, BasisNetwork)
         step = (emulator.coefficients(labels) - self.start).astype(jnp.float32)
         change: Array = (step @ self.flux) / (self.reference_level + step @ self.level)
@@ -77,21 +92,25 @@ class PixelHead(eqx.Module):
 
     shape: Geometry
     star: StarData
-    first: Array
-    weights: Array
+    first: Taps
+    weights: Weights
     start: Float[Array, " model_pixel"]
     flux: Float[Array, " pixel"]
     reference_level: Float[Array, " pixel"]
 
-    def __call__(self, emulator: BasisNetwork | PixelNetwork, labels: Array) -> Array:
-        """Change of the normalised flux, [pixel]."""
+    def __call__(
+        self, emulator: BasisNetwork | PixelNetwork, labels: Float[Array, " label"]
+    ) -> Float[Array, " pixel"]:
+        """Change of the normalised flux."""
         step = (emulator(labels) - self.start).astype(jnp.float32)
         native = gather(step[None], self.first, self.weights)[0]
         level = pseudo_level(self.shape, self.star, native)
         return (native - self.flux * level) / (self.reference_level + level)
 
 
-def star_model(problem: Problem, star: StarData, q: Array, *, general: bool = False) -> StarModel:
+def star_model(
+    problem: Problem, star: StarData, q: Float[Array, " parameter"], *, general: bool = False
+) -> StarModel:
     """The model of one star about the parameters ``q`` (normally its best fit).
 
     general : apply the star's operator at every call even where it could be applied once; the

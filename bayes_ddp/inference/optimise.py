@@ -64,7 +64,14 @@ class _State(NamedTuple):
     step: Array
 
 
-def terms(problem: Problem, star: StarData, q: Array) -> tuple[Array, Array, Array, Array]:
+def terms(
+    problem: Problem, star: StarData, q: Float[Array, " parameter"]
+) -> tuple[
+    Float[Array, ""],
+    Float[Array, " parameter"],
+    Float[Array, "parameter parameter"],
+    Float[Array, ""],
+]:
     """(cost, gradient, curvature, chi2) of one star at q; cost is minus the log posterior."""
     prior = problem.prior
     parameters = problem.parameters
@@ -95,8 +102,8 @@ def terms(problem: Problem, star: StarData, q: Array) -> tuple[Array, Array, Arr
     return cost, -(right + pull), curvature, fit
 
 
-def _convex(curvature: Array) -> Array:
-    """The convex part of the prior's curvature [free free].
+def _convex(curvature: Float[Array, "free free"]) -> Float[Array, "free free"]:
+    """The convex part of the prior's curvature.
 
     Where the prior's trends bend it may curve upwards a little; taken whole, that could outweigh a
     noisy spectrum and leave no covariance at all.
@@ -111,16 +118,22 @@ def _ended(state: _State) -> Array:
     return state.done | (state.step >= _MAX_STEPS)
 
 
-def _solve(curvature: Array, gradient: Array, damping: Array) -> Array:
-    """The damped step downhill, [star parameter]; damping [star] of the curvature's diagonal."""
+def _solve(
+    curvature: Float[Array, "star parameter parameter"],
+    gradient: Float[Array, "star parameter"],
+    damping: Float[Array, " star"],
+) -> Float[Array, "star parameter"]:
+    """The damped step downhill; ``damping`` of the curvature's diagonal."""
     diagonal = jnp.abs(jnp.diagonal(curvature, axis1=1, axis2=2))
     damped = curvature + jax.vmap(jnp.diag)(diagonal * damping[:, None] + 1e-12)
     step: Array = jnp.linalg.solve(damped, gradient[..., None])[..., 0]
     return -step
 
 
-def _left(curvature: Array, gradient: Array) -> Array:
-    """Nats to the bottom of the quadratic model, [star]."""
+def _left(
+    curvature: Float[Array, "star parameter parameter"], gradient: Float[Array, "star parameter"]
+) -> Float[Array, " star"]:
+    """Nats to the bottom of the quadratic model."""
     move = _solve(curvature, gradient, jnp.full(len(gradient), 1e-6))
     return 0.5 * jnp.abs(jnp.sum(move * gradient, axis=1))
 

@@ -6,7 +6,7 @@ Every nuisance has a Gaussian prior with mean 0 in the vector.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -24,12 +24,14 @@ class Nuisances(NamedTuple):
     lsf: Float[Array, " arm"]
 
 
+@runtime_checkable
 class HasVelocityError(Protocol):
     """A star whose catalogue gives the error of its velocity, km/s."""
 
     vrad_err: Float[Array, ""]
 
 
+@runtime_checkable
 class Block(Protocol):
     """One nuisance: its name, how many parameters it has, and its prior."""
 

@@ -119,7 +119,7 @@ class Posterior:
         """[star] bool, whether the star has draws."""
         return np.isfinite(self.mean).all(axis=1)
 
-    def quantiles(self, levels: Sequence[float]) -> np.ndarray:
+    def quantiles(self, levels: Sequence[float] | np.ndarray) -> np.ndarray:
         """[level star label], weighted quantiles of the draws; NaN where a star has no draws."""
         result = np.full((len(levels), *self.mean.shape), np.nan)
         weight = self.weight
@@ -213,7 +213,7 @@ def by_name(arms: Sequence[str], velocity: np.ndarray, lsf: np.ndarray) -> dict[
 
 
 def weighted_quantiles(
-    draws: np.ndarray, weight: np.ndarray, levels: Sequence[float]
+    draws: np.ndarray, weight: np.ndarray, levels: Sequence[float] | np.ndarray
 ) -> np.ndarray:
     """[level label] of draws [draw label] with weights [draw], linear between draws."""
     order = np.argsort(draws, axis=0)

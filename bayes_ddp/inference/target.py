@@ -56,7 +56,7 @@ class Target(eqx.Module):
 
 
 @eqx.filter_jit
-def star_target(problem: Problem, star: StarData, q: Array) -> Target:
+def star_target(problem: Problem, star: StarData, q: Float[Array, " parameter"]) -> Target:
     """The density of one star about ``q``: compressed where the emulator has a basis."""
     model = star_model(problem, star, q)
     has_basis = isinstance(problem.emulator, BasisNetwork)
@@ -88,22 +88,24 @@ class ModelTarget(eqx.Module):
 
 
 class Described(eqx.Module):
-    """What the draws of one star's parameter vector mean: [draw ...].
+    """What draws of one star's parameter vector mean; of one draw, without the first axis.
 
     log_prior : ln prior density of the labels. log_likelihood : relative to the reference.
     """
 
-    labels: Float[Array, "draw label"]
+    labels: Float[Array, "*draw label"]
     nuisances: Nuisances
-    log_prior: Float[Array, " draw"]
-    log_likelihood: Float[Array, " draw"]
+    log_prior: Float[Array, "*draw"]
+    log_likelihood: Float[Array, "*draw"]
 
 
 @eqx.filter_jit
-def describe(target: Target, q: Array, log_density: Array) -> Described:
-    """Labels, nuisances and the parts of the density of draws [draw parameter].
+def describe(
+    target: Target, q: Float[Array, "draw parameter"], log_density: Float[Array, " draw"]
+) -> Described:
+    """Labels, nuisances and the parts of the density of draws.
 
-    log_density : [draw], what ``target`` gave there.
+    log_density : what ``target`` gave there.
     """
 
     def one(q: Array, value: Array) -> Described:
@@ -116,7 +118,9 @@ def describe(target: Target, q: Array, log_density: Array) -> Described:
 
 
 @eqx.filter_jit
-def log_densities(target: Target, q: Array) -> Float[Array, " draw"]:
-    """[draw], the density at draws [draw parameter]; a few at a time, since pixels take memory."""
+def log_densities(
+    target: Target | ModelTarget, q: Float[Array, "draw parameter"]
+) -> Float[Array, " draw"]:
+    """The density at draws; a few at a time, since pixels take memory."""
     values: Array = jax.lax.map(target, q, batch_size=64)
     return values

@@ -64,7 +64,6 @@ def test_masked_pixels_stay_masked(survey: Any, raw: RawSpectra, found: RawSpect
     assert (again.arms[0].ivar[1:, 130:] > 0).all()
 
 
-def test_spectra_with_errors_are_left_alone(raw: RawSpectra) -> None:
+def test_spectra_with_errors_are_left_alone(survey: Any, raw: RawSpectra) -> None:
     known = replace(raw, warn=np.zeros(64, np.int64))
-    problem: Any = None  # nothing is fitted
-    assert with_errors(known, problem, batch=64) is known
+    assert with_errors(known, survey.problem, batch=64) is known

@@ -1,5 +1,6 @@
 """The record that a sampler fills: weights, room for more draws than there are, moments."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,10 +23,12 @@ def laplace() -> Posterior:
 def described(number: int) -> Described:
     rng = np.random.default_rng(1)
     return Described(
-        labels=rng.standard_normal((number, 2)),
-        nuisances=Nuisances(rng.standard_normal(number), rng.random((number, 2))),
-        log_prior=rng.standard_normal(number),
-        log_likelihood=rng.standard_normal(number),
+        labels=jnp.asarray(rng.standard_normal((number, 2))),
+        nuisances=Nuisances(
+            jnp.asarray(rng.standard_normal(number)), jnp.asarray(rng.random((number, 2)))
+        ),
+        log_prior=jnp.asarray(rng.standard_normal(number)),
+        log_likelihood=jnp.asarray(rng.standard_normal(number)),
     )
 
 

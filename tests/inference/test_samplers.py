@@ -109,7 +109,7 @@ def test_mode_is_the_best_fit_and_prior_covariance_that_of_the_prior(
     gauss, posterior = runs("map"), runs(kind)
     np.testing.assert_array_equal(posterior.mode, gauss.mean)
     for star in (0, 2):
-        mean, covariance = survey.prior.moments(posterior.mode[star])
+        mean, covariance = survey.prior.moments(jax.numpy.asarray(posterior.mode[star]))
         np.testing.assert_allclose(posterior.prior_mean[star], mean, rtol=1e-9)
         np.testing.assert_allclose(posterior.prior_covariance[star], covariance, atol=1e-12)
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.scipy.special import log_ndtr
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
@@ -32,13 +33,13 @@ class Boxes(dist.Distribution):
 
     def __init__(
         self,
-        log_weight: Any,
-        low: Any,
-        high: Any,
+        log_weight: ArrayLike,
+        low: ArrayLike,
+        high: ArrayLike,
         *,
-        width: Any,
+        width: ArrayLike,
         narrow: bool = False,
-        validate_args: Any = None,
+        validate_args: bool | None = None,
     ) -> None:
         self.low, self.high, log_weight = jnp.broadcast_arrays(
             jnp.atleast_1d(low), jnp.atleast_1d(high), jnp.atleast_1d(log_weight)
@@ -47,7 +48,7 @@ class Boxes(dist.Distribution):
         self.width, self.narrow = jnp.asarray(width), narrow
         super().__init__(batch_shape=(), validate_args=validate_args)
 
-    def log_boxes(self, value: Array) -> Float[Array, "*draw box"]:
+    def log_boxes(self, value: ArrayLike) -> Float[Array, "*draw box"]:
         """Ln density of each box at ``value`` [*draw]."""
         middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
         # by symmetry the distance from the middle is enough, and both arguments stay where
@@ -59,11 +60,11 @@ class Boxes(dist.Distribution):
             inner = inner + jnp.log1p(-jnp.exp(outer - inner))
         return inner - jnp.log(2 * half)
 
-    def log_prob(self, value: Any, intermediates: Any = None) -> Any:
+    def log_prob(self, value: ArrayLike, intermediates: Any = None) -> Float[Array, "*draw"]:
         """Ln density; integrates to one."""
         return jax.nn.logsumexp(self.log_boxes(value) + self.log_weight, axis=-1)
 
-    def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Any:
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Float[Array, "*draw"]:
         """Draws: a box by its weight, a uniform number in it, and a normal one for the edges."""
         which, place, edge = jax.random.split(key, 3)
         box = jax.random.categorical(which, self.log_weight, shape=sample_shape)
@@ -72,12 +73,12 @@ class Boxes(dist.Distribution):
         return inside + self.width * jax.random.normal(edge, sample_shape)
 
     @property
-    def mean(self) -> Any:
+    def mean(self) -> Float[Array, ""]:
         """Mean of the mixture."""
         return jnp.exp(self.log_weight) @ (0.5 * (self.low + self.high))
 
     @property
-    def variance(self) -> Any:
+    def variance(self) -> Float[Array, ""]:
         """Variance of the mixture."""
         weight, middle = jnp.exp(self.log_weight), 0.5 * (self.low + self.high)
         own = (self.high - self.low) ** 2 / 12 + (middle - self.mean) ** 2
