@@ -79,19 +79,19 @@ class Features(eqx.Module):
         inner = 2 * (float(self.bias) + self.centre @ self.centre.T)
         return 2 / np.pi * np.arcsin(inner / np.sqrt(np.outer(norm, norm)))
 
-    def inputs(self, labels: Float[Array, " label"]) -> Float[Array, " input"]:
+    def inputs(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " input"]:
         """[input], scaled."""
         mix, scale = (jnp.asarray(a, labels.dtype) for a in (self.mix, self.scale))
         return scale * _inputs(self.space, mix, labels)
 
-    def __call__(self, labels: Float[Array, " label"]) -> Float[Array, " feature"]:
+    def __call__(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " feature"]:
         """[feature], in the dtype of ``labels``."""
         u = self.inputs(labels)
         kernel = 2 / jnp.pi * jnp.arcsin(self._sine(u)[0])
         return jnp.append(kernel, jnp.asarray(CONSTANT, u.dtype))
 
     def and_gradient(
-        self, labels: Float[Array, " label"]
+        self, labels: Float[Array | np.ndarray, " label"]
     ) -> tuple[Float[Array, " feature"], Float[Array, "feature label"]]:
         """[feature] and its derivative [feature, label], per label unit."""
         u = self.inputs(labels)
@@ -129,7 +129,7 @@ def input_names(space: LabelSpace) -> tuple[str, ...]:
     return (*space.names, "co") if both else space.names
 
 
-def _inputs(space: LabelSpace, mix: jax.Array, labels: jax.Array) -> jax.Array:
+def _inputs(space: LabelSpace, mix: jax.Array, labels: jax.Array | np.ndarray) -> jax.Array:
     columns = []
     feh = labels[space.index("feh")] if "feh" in space.names else 0.0
     for i, name in enumerate(space.names):

@@ -98,11 +98,13 @@ class Emulator(Protocol):
     card: Card | None
     error: Float[Array | np.ndarray, " pixel"]
 
-    def __call__(self, labels: Float[Array, " label"]) -> Float[Array, " pixel"]:
+    def __call__(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " pixel"]:
         """Flux over pseudo-continuum, float32."""
         ...
 
-    def flux_and_gradient(self, labels: Float[Array, " label"]) -> Float[Array, "row pixel"]:
+    def flux_and_gradient(
+        self, labels: Float[Array | np.ndarray, " label"]
+    ) -> Float[Array, "row pixel"]:
         """[1 + label, pixel]: flux, then its derivative by each label per label unit; float32."""
         ...
 
@@ -136,24 +138,26 @@ class BasisNetwork(eqx.Module):
         """The label space, in whose order labels are given."""
         return self.features.space
 
-    def coefficients(self, labels: Float[Array, " label"]) -> Float[Array, " rank"]:
+    def coefficients(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " rank"]:
         """[rank], in the dtype of ``labels``."""
         return self.features(labels) @ jnp.asarray(self.weight, labels.dtype)
 
     def coefficients_and_gradient(
-        self, labels: Float[Array, " label"]
+        self, labels: Float[Array | np.ndarray, " label"]
     ) -> tuple[Float[Array, " rank"], Float[Array, "rank label"]]:
         """[rank], and its derivative [rank, label] per label unit; analytic."""
         weight = jnp.asarray(self.weight, labels.dtype)
         value, slope = self.features.and_gradient(labels)
         return value @ weight, weight.T @ slope
 
-    def __call__(self, labels: Float[Array, " label"]) -> Float[Array, " pixel"]:
+    def __call__(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " pixel"]:
         """[pixel], flux over pseudo-continuum, float32."""
         coefficients = self.coefficients(labels).astype(jnp.float32)
         return jnp.asarray(self.mean) + coefficients @ jnp.asarray(self.basis)
 
-    def flux_and_gradient(self, labels: Float[Array, " label"]) -> Float[Array, "row pixel"]:
+    def flux_and_gradient(
+        self, labels: Float[Array | np.ndarray, " label"]
+    ) -> Float[Array, "row pixel"]:
         """[1 + label, pixel]: flux, then one gradient spectrum per label; float32, analytic."""
         value, slope = self.coefficients_and_gradient(labels)
         rows = jnp.concatenate([value[None, :], slope.T]).astype(jnp.float32)
@@ -187,20 +191,22 @@ class PixelNetwork(eqx.Module):
         """First and last rest wavelength that the model reaches, Å."""
         return _reach(np.asarray(self.wave))
 
-    def _scaled(self, labels: jax.Array) -> jax.Array:
+    def _scaled(self, labels: jax.Array | np.ndarray) -> jax.Array:
         middle = jnp.asarray(self.space.middle, labels.dtype)
         span = jnp.asarray(self.space.span, labels.dtype)
-        return ((labels - middle) / span).astype(jnp.float32)
+        return jnp.asarray((labels - middle) / span, jnp.float32)
 
-    def _neurons(self, labels: jax.Array) -> jax.Array:
+    def _neurons(self, labels: jax.Array | np.ndarray) -> jax.Array:
         x = self._scaled(labels)
         return jax.nn.sigmoid(jnp.asarray(self.hidden) @ x + jnp.asarray(self.hidden_bias))
 
-    def __call__(self, labels: Float[Array, " label"]) -> Float[Array, " pixel"]:
+    def __call__(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " pixel"]:
         """[pixel], flux over pseudo-continuum, float32."""
         return (self._neurons(labels) * self.output).sum(axis=1) + self.output_bias
 
-    def flux_and_gradient(self, labels: Float[Array, " label"]) -> Float[Array, "row pixel"]:
+    def flux_and_gradient(
+        self, labels: Float[Array | np.ndarray, " label"]
+    ) -> Float[Array, "row pixel"]:
         """[1 + label, pixel]: flux, then one gradient spectrum per label; float32, analytic."""
         neurons = self._neurons(labels)
         flux = (neurons * self.output).sum(axis=1) + self.output_bias
