@@ -16,6 +16,7 @@ import numpy as np
 
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.masks import MAX_VRAD, apply_masks, doppler_factor
+from bayes_ddp.spectra.pixels import usable_pixels
 from bayes_ddp.spectra.raw import RawArm, RawSpectra
 from bayes_ddp.spectra.spectrum import Spectrum
 from bayes_ddp.spectra.surveys import find_survey
@@ -154,13 +155,14 @@ def _normalise(
     shape = shape * np.where(broad > 0, broad, np.nan)
     ratio = np.where(use, arm.flux / shape, 0.0)
     level = shape * pseudo_continuum(arm.wave, ratio, weight)
-    fit = good & np.isfinite(level) & (level > 0)
-    level = np.where(fit, level, 1.0)
+    known = (arm.ivar > 0) & np.isfinite(level) & (level > 0)
+    fit = good & known
+    level = np.where(known, level, 1.0)
     variance = np.where(fit, 1 / np.where(arm.ivar > 0, arm.ivar, 1.0), 1.0) / level**2
     ivar = np.where(fit, 1 / (variance + floor.astype(float) ** 2), 0.0)
     flux = np.where(fit, arm.flux / level, 0.0)
     sane = (np.abs(flux) < _MOST_FLUX) & (ivar < _MOST_SNR**2)
-    level = np.where(fit & sane, level, np.nan)
+    level = np.where(known & sane, level, np.nan)
     return np.where(sane, flux, 0.0), np.where(sane, ivar, 0.0), level
 
 
@@ -238,7 +240,7 @@ def _prepare_arm(
     reach: tuple[float, float] | None,
 ) -> _Arm:
     """One arm of all stars, masked and normalised; vrad [star] km/s."""
-    valid = (arm.ivar > 0) & np.isfinite(arm.flux) & np.isfinite(arm.ivar)
+    valid = usable_pixels(arm.wave, arm.flux, arm.ivar)
     if reach is not None:
         rest = arm.wave / doppler_factor(vrad)[:, None]
         valid &= (rest > reach[0]) & (rest < reach[1])
