@@ -39,6 +39,9 @@ class WARN(IntFlag):
     RV_WARN = 1 << 24
     RV_DISAGREES = 1 << 25
     LSF_WARN = 1 << 26
+    EMISSION = 1 << 27
+    COMPANION = 1 << 28
+    SMALL_CHI2 = 1 << 29
 
 
 DESCRIPTIONS = {
@@ -69,6 +72,9 @@ DESCRIPTIONS = {
     WARN.RV_WARN: "the survey warns of its velocity, or its error is unknown; fitted freely",
     WARN.RV_DISAGREES: "the spectrum moves over 5 sigma from the catalogue's velocity",
     WARN.LSF_WARN: "width of the LSF unusable, or below the model's; these pixels were masked",
+    WARN.EMISSION: "emission in Balmer or forbidden lines; fitted without the Balmer wings",
+    WARN.COMPANION: "the star's lines appear at a second velocity: two stars",
+    WARN.SMALL_CHI2: "chi2 per pixel below 0.25: the errors are too large",
 }
 
 FATAL = (

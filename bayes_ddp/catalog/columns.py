@@ -179,6 +179,9 @@ _LABELS = (
 _FIT = (
     Column("CHI2", ucd="stat.fit.chi2", description="chi2 at the best fit"),
     Column("NPIX", "", "i4", ucd="meta.number", description="pixels in the fit"),
+    Column(
+        "NPIX_OUT", "", "i4", ucd="meta.number", description="outlying pixels left out of the fit"
+    ),
     Column("CHI2_RED", ucd="stat.fit.chi2", description="CHI2 / NPIX"),
     Column(
         "SNR_{arm}",

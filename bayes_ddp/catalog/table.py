@@ -116,6 +116,7 @@ def _values(part: Part, untrusted: np.ndarray, model: ModelLimits | None) -> dic
         "PRIOR_COV": pack_covariance(posterior.prior_covariance),
         "CHI2": posterior.chi2,
         "NPIX": pixels,
+        "NPIX_OUT": posterior.rejected,
         "CHI2_RED": np.where(pixels > 0, posterior.chi2 / np.maximum(pixels, 1), np.nan),
         "SNR_{arm}": part.snr,
         "VRAD_IN": part.vrad,

@@ -19,6 +19,7 @@ from bayes_ddp.inference.problem import Problem
 from bayes_ddp.labels import LabelSpace
 
 __all__ = [
+    "MAX_SHIFT",
     "RHAT_LIMIT",
     "Trained",
     "check",
@@ -35,8 +36,9 @@ __all__ = [
 RHAT_LIMIT = 1.01
 _ESS_LIMIT = 400.0
 
-_MAX_CHI2 = 3.0  # per pixel
-_MAX_SHIFT = 5.0  # sigma
+_MIN_CHI2, _MAX_CHI2 = 0.25, 3.0  # per pixel
+MAX_SHIFT = 5.0
+"""Catalogue errors by which a fitted velocity disagrees with the catalogue's."""
 _MAX_OUTSIDE = 0.05
 _WD_TEFF = 6500.0
 _CARBON_OVER_OXYGEN = 0.26
@@ -214,11 +216,13 @@ def velocity_warning(posterior: Posterior, prior_sd: np.ndarray) -> np.ndarray:
     shift scatters by less than that. Where it is wrong, prior and spectrum pull apart, the shift
     ends between them, and the labels make up for lines in the wrong place.
     """
-    far = np.abs(posterior.velocity[:, 0]) > _MAX_SHIFT * prior_sd  # False for NaN
+    far = np.abs(posterior.velocity[:, 0]) > MAX_SHIFT * prior_sd  # False for NaN
     return np.where(far, int(WARN.RV_DISAGREES), 0).astype(np.int64)
 
 
 def chi2_warning(posterior: Posterior) -> np.ndarray:
-    """[star] int64: ``POOR_CHI2`` where chi2 per pixel exceeds 3."""
+    """[star] int64: ``POOR_CHI2`` where chi2 per pixel exceeds 3, ``SMALL_CHI2`` below 0.25."""
+    fitted = posterior.pixels > 0  # comparisons are False for NaN
     poor = posterior.chi2 > _MAX_CHI2 * posterior.pixels
-    return np.where(poor & (posterior.pixels > 0), int(WARN.POOR_CHI2), 0).astype(np.int64)
+    small = posterior.chi2 < _MIN_CHI2 * posterior.pixels
+    return _bit(fitted & poor, WARN.POOR_CHI2) | _bit(fitted & small, WARN.SMALL_CHI2)

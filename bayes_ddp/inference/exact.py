@@ -42,9 +42,14 @@ class Exact:
     made: ClassVar[int] = DRAWS
     """Draws per star that the sampler makes."""
 
-    def __call__(self, problem: Problem, stars: StarData, keys: Array) -> Posterior:
-        """Posterior of a batch; keys [star]. Stars without a best fit stay NaN."""
-        fit = fit_stars(problem, stars)
+    def __call__(
+        self, problem: Problem, stars: StarData, keys: Array, *, fit: Fit | None = None
+    ) -> Posterior:
+        """Posterior of a batch; keys [star]. Stars without a best fit stay NaN.
+
+        fit : best fits of the batch where they are known.
+        """
+        fit = fit_stars(problem, stars) if fit is None else fit
         result = with_room(summarise(problem, fit, keys, number=2), DRAWS, self.diagnostics)
         for i in np.flatnonzero(np.asarray(fit.positive)):
             star = jax.tree.map(lambda x, at=int(i): x[at], stars)

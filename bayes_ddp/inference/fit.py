@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,14 +24,14 @@ from bayes_ddp.inference.problem import (
     Nuisance,
     Pixels,
     Problem,
-    load_stars,
     make_problem,
+    pad,
     prepare_for,
     require_float64,
 )
+from bayes_ddp.inference.revise import best_fits
 from bayes_ddp.inference.samplers import Exact, Map, Nuts
 from bayes_ddp.spectra.raw import RawSpectra
-from bayes_ddp.spectra.spectrum import Spectrum
 from bayes_ddp.spectra.widths import mask_sharp
 
 __all__ = ["BATCH", "by_width", "fit", "pad", "problem_of", "star_keys"]
@@ -161,10 +160,10 @@ def _batch(
     keys: jax.Array,
 ) -> Posterior:
     """Posterior of one batch, warnings included; keys [star], as many as the batch has places."""
-    spectrum, warn = prepare_for(problem.emulator, raw)
-    stars = load_stars(problem, pad(spectrum, len(keys)))
-    found = sampler(problem, stars, keys).take(np.arange(len(raw)))
-    found = replace(found, ids=np.array(raw.identifiers()), warn=found.warn | warn)
+    best = best_fits(problem, raw, size=len(keys))
+    found = sampler(problem, best.stars, keys, fit=best.fit).take(np.arange(len(raw)))
+    found = replace(found, ids=np.array(raw.identifiers()), rejected=best.rejected)
+    found = replace(found, warn=found.warn | best.warn)
     return compact(replace(found, warn=found.warn | check(found, problem, raw.vrad_err)))
 
 
@@ -202,19 +201,6 @@ def star_keys(seed: int, survey: str, ids: list[str], *, size: int | None = None
     pairs = jnp.asarray(np.array(words, np.uint32).reshape(-1, 2))
     key = jax.random.key(seed)
     return jax.vmap(lambda w: jax.random.fold_in(jax.random.fold_in(key, w[0]), w[1]))(pairs)
-
-
-def pad(spectrum: Spectrum, size: int) -> Spectrum:
-    """The batch with its last star repeated, without pixels, up to ``size`` stars."""
-    missing = size - len(spectrum)
-    if missing <= 0:
-        return spectrum
-    rows = np.concatenate([np.arange(len(spectrum)), np.full(missing, len(spectrum) - 1)])
-    padded = spectrum.take(rows)
-    ivar = np.array(padded.ivar)
-    ivar[len(spectrum) :] = 0.0
-    masked: Spectrum = eqx.tree_at(lambda s: s.ivar, padded, ivar)
-    return masked
 
 
 @dataclass(frozen=True, eq=False)

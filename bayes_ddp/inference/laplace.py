@@ -106,6 +106,7 @@ def summarise(problem: Problem, fit: Fit, keys: Array, *, number: int) -> Poster
         lsf=known(summary.lsf),
         chi2=known(np.asarray(fit.chi2)),
         pixels=pixels,
+        rejected=np.zeros(len(mean), np.int64),
         warn=fit_warning(pixels, converged=np.asarray(fit.converged), positive=positive),
     )
 
@@ -124,6 +125,9 @@ class Map:
         """Draws per star that the sampler makes."""
         return max(self.draws, 2)
 
-    def __call__(self, problem: Problem, stars: StarData, keys: Array) -> Posterior:
-        """Posterior of a batch; keys [star]."""
-        return summarise(problem, fit_stars(problem, stars), keys, number=self.made)
+    def __call__(
+        self, problem: Problem, stars: StarData, keys: Array, *, fit: Fit | None = None
+    ) -> Posterior:
+        """Posterior of a batch; keys [star]; fit : its best fits where they are known."""
+        fit = fit_stars(problem, stars) if fit is None else fit
+        return summarise(problem, fit, keys, number=self.made)

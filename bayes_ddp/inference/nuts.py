@@ -23,7 +23,7 @@ from bayes_ddp.inference.importance import Gaussian
 from bayes_ddp.inference.laplace import summarise
 from bayes_ddp.inference.likelihood import whitening_root
 from bayes_ddp.inference.model import one_star_model
-from bayes_ddp.inference.optimise import fit_stars
+from bayes_ddp.inference.optimise import Fit, fit_stars
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.problem import Problem
 from bayes_ddp.inference.record import with_room, write_star
@@ -63,9 +63,14 @@ class Nuts:
         """Draws of a density that ``start`` approximates; ``importance.draw`` has this shape."""
         return _sample(self, log_density, start, key=key)
 
-    def __call__(self, problem: Problem, stars: StarData, keys: Array) -> Posterior:
-        """Posterior of a batch; keys [star]. Stars without a best fit stay NaN."""
-        fit = fit_stars(problem, stars)
+    def __call__(
+        self, problem: Problem, stars: StarData, keys: Array, *, fit: Fit | None = None
+    ) -> Posterior:
+        """Posterior of a batch; keys [star]. Stars without a best fit stay NaN.
+
+        fit : best fits of the batch where they are known.
+        """
+        fit = fit_stars(problem, stars) if fit is None else fit
         laplace = summarise(problem, fit, keys, number=2)
         result = with_room(laplace, self.made, self.diagnostics, chains=self.chains)
         for i in np.flatnonzero(np.asarray(fit.positive)):

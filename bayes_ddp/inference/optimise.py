@@ -20,7 +20,7 @@ from bayes_ddp.inference.likelihood import chi2, information, score
 from bayes_ddp.inference.problem import Problem
 from bayes_ddp.inference.templates import best_template
 
-__all__ = ["Fit", "fit_stars"]
+__all__ = ["Fit", "first_start", "fit_stars"]
 
 _MAX_STEPS = 30
 _NEAR = 3e-3
@@ -169,7 +169,7 @@ def _advance(problem: Problem, star: StarData, state: _State) -> _State:
 
 
 @eqx.filter_jit
-def _first_start(problem: Problem, stars: StarData) -> Array:
+def first_start(problem: Problem, stars: StarData) -> Array:
     """[star parameter] at the best template of each star."""
     prior = problem.prior
     start = best_template(problem.shape, stars, problem.templates)
@@ -265,14 +265,17 @@ def _finish(problem: Problem, state: _State, pixels: Array) -> Fit:
     )
 
 
-def fit_stars(problem: Problem, stars: StarData) -> Fit:
+def fit_stars(problem: Problem, stars: StarData, *, start: Array | None = None) -> Fit:
     """Best fits and covariances of a batch [star ...]; compiled once for each batch size.
+
+    start : [star parameter]; by default at the best template of each star.
 
     Metal-poor stars are fitted twice, from both ends of [C/Fe], and keep the better fit.
     """
     pixels = jnp.sum(stars.precision > 0, axis=1)
     empty = pixels == 0
-    state = _descend(problem, stars, _first_start(problem, stars), done=empty)
+    start = first_start(problem, stars) if start is None else start
+    state = _descend(problem, stars, start, done=empty)
     if "c_fe" in problem.prior.free and "feh" in problem.prior.space.names:
         q, poor = _second_start(problem, state.q)
         state = _better(state, _descend(problem, stars, q, done=empty | ~poor))

@@ -38,6 +38,7 @@ _AXES = {
     "lsf": ("star", "arm"),
     "chi2": ("star",),
     "pixels": ("star",),
+    "rejected": ("star",),
     "warn": ("star",),
 }
 _INPUTS = ("vrad", "vrad_err", "ebv")

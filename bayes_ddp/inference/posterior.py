@@ -53,6 +53,7 @@ class Posterior:
     velocity : [star 2], mean and standard deviation of the velocity beyond the catalogue's, km/s.
     lsf : [star arm], mean factor on the LSF width.
     chi2, pixels : [star], at the best fit.
+    rejected : [star], outlying pixels that were left out of the fit.
     warn : [star] int64, bits of ``WARN``.
     chains : number of chains that the draws consist of.
     diagnostics : name -> [star label] or [star]; ``rhat``, ``ess``, ``khat``, ``divergences``
@@ -76,6 +77,7 @@ class Posterior:
     lsf: np.ndarray
     chi2: np.ndarray
     pixels: np.ndarray
+    rejected: np.ndarray
     warn: np.ndarray
     chains: int = 1
     diagnostics: dict[str, np.ndarray] = field(default_factory=dict)
@@ -291,6 +293,7 @@ def blank(
         lsf=nothing(stars, len(arms)),
         chi2=nothing(stars),
         pixels=np.zeros(stars, np.int64),
+        rejected=np.zeros(stars, np.int64),
         warn=np.zeros(stars, np.int64),
         diagnostics={n: (special | per_label)[n] for n in diagnostics},
     )

@@ -35,6 +35,7 @@ __all__ = [
     "load_stars",
     "make_problem",
     "model_flux",
+    "pad",
     "prepare_for",
     "require_float64",
 ]
@@ -165,3 +166,15 @@ def load_stars(problem: Problem, spectrum: Spectrum) -> StarData:
     """Likelihood arrays of a batch [star ...]; compiled once for each batch size."""
     loaded: Any = spectrum.on_device()
     return _stars(problem, loaded)
+
+
+def pad(spectrum: Spectrum, size: int) -> Spectrum:
+    """The batch with its last star repeated, without pixels, up to ``size`` stars."""
+    missing = size - len(spectrum)
+    if missing <= 0:
+        return spectrum
+    rows = np.concatenate([np.arange(len(spectrum)), np.full(missing, len(spectrum) - 1)])
+    padded = spectrum.take(rows)
+    ivar = np.array(padded.ivar)
+    ivar[len(spectrum) :] = 0.0
+    return eqx.tree_at(lambda s: s.ivar, padded, ivar)

@@ -19,7 +19,7 @@ def with_room(
     """
     room = blank(laplace.names, laplace.ids, laplace.arms, number=number, diagnostics=diagnostics)
     kept = {name: getattr(laplace, name) for name in ("mode", "prior_mean", "prior_covariance")}
-    kept |= {name: getattr(laplace, name) for name in ("chi2", "pixels", "warn")}
+    kept |= {name: getattr(laplace, name) for name in ("chi2", "pixels", "rejected", "warn")}
     return replace(room, chains=chains, **kept)
 
 

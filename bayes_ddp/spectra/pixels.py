@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["absurd_pixels", "block_median", "clean_pixels", "usable_pixels"]
+__all__ = ["absurd_pixels", "block_median", "clean_pixels", "in_runs", "usable_pixels"]
 
 _BLOCK = 8
 """Pixels of which the median error and the median flux are compared with those of the others."""
@@ -13,8 +13,8 @@ _WEAK_RUN, _WEAK_PIXEL = 20.0, 100.0
 and that of any pixel below that of its arm, from which on they are masked. In 176 spectra of
 LAMOST and two coadds of DESI, sky lines, arm ends and faint targets included, the largest factors
 of a block and of a pixel are 12 and 43."""
-_ABSURD_LEVEL, _ABSURD_SIGMA = 10.0, 20.0
-"""No star's flux changes by ten times its level from one Å to the next."""
+_ABSURD_LEVEL, _ABSURD_SIGMA, _LINE = 10.0, 20.0, 5
+"""No star's flux changes by ten times its level within fewer pixels than a line has."""
 
 _MOST_FLUX = 1e4
 """Times the median of a spectrum; what is beyond is no measurement of a star."""
@@ -72,27 +72,28 @@ def usable_pixels(wave: np.ndarray, flux: np.ndarray, ivar: np.ndarray) -> np.nd
     for block, pixel in ((weight, root), (level * weight, level[:, at] * root)):
         weak &= _WEAK_RUN * pixel < _both_sides(block, reach)[:, at]
         lone &= _WEAK_PIXEL * pixel < _middle(block)
-    return valid & ~_runs(weak) & ~lone & ~absurd_pixels(flux, ivar)
+    return valid & ~in_runs(weak, 3) & ~lone & ~absurd_pixels(flux, ivar)
 
 
 def absurd_pixels(flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
     """[star pixel] bool, unmasked pixels whose flux is ten times the level around them.
 
-    flux, ivar : [star pixel], of one arm.
+    flux, ivar : [star pixel], of one arm. Five or more in a row are a line, which stays.
     """
     valid = (ivar > 0) & np.isfinite(flux) & np.isfinite(ivar)
     level = np.abs(block_median(flux, valid, _BLOCK))
     around = _around(level)[:, np.arange(flux.shape[1]) // _BLOCK]
     away = np.abs(np.where(valid, flux, 0.0) - around)
     sigma = away * np.sqrt(np.where(valid, ivar, 0.0).astype(float))
-    return valid & (away > _ABSURD_LEVEL * around) & (sigma > _ABSURD_SIGMA)
+    absurd = valid & (away > _ABSURD_LEVEL * around) & (sigma > _ABSURD_SIGMA)
+    return absurd & ~in_runs(absurd, _LINE)
 
 
-def _runs(low: np.ndarray) -> np.ndarray:
-    """[star pixel] bool, the members of three or more pixels in a row."""
-    wide = np.pad(low, ((0, 0), (2, 2)))
-    start = wide[:, :-2] & wide[:, 1:-1] & wide[:, 2:]
-    return start[:, :-2] | start[:, 1:-1] | start[:, 2:]
+def in_runs(marked: np.ndarray, length: int) -> np.ndarray:
+    """[star pixel] bool, the members of at least ``length`` marked pixels in a row."""
+    padded = np.pad(marked, ((0, 0), (length - 1, length - 1)))
+    whole = np.lib.stride_tricks.sliding_window_view(padded, length, axis=1).all(axis=2)
+    return np.lib.stride_tricks.sliding_window_view(whole, length, axis=1).any(axis=2)
 
 
 def block_median(values: np.ndarray, valid: np.ndarray, size: int) -> np.ndarray:

@@ -227,6 +227,13 @@ def test_chi2_above_three_per_pixel_is_poor(usual: Posterior) -> None:
     assert not chi2_warning(usual).any()
 
 
+def test_chi2_below_a_quarter_per_pixel_is_small(usual: Posterior) -> None:
+    usual.chi2[:2] = 0.25 * 1600 - 1, 0.25 * 1600 + 1
+    assert chi2_warning(usual).tolist() == [WARN.SMALL_CHI2, 0, 0]
+    usual.chi2[0] = np.nan
+    assert not chi2_warning(usual).any()
+
+
 def test_velocity_beyond_five_errors_of_the_catalogue_disagrees(usual: Posterior) -> None:
     usual.velocity[:2, 0] = -10.1, 9.9
     assert velocity_warning(usual, np.full(3, 2.0)).tolist() == [WARN.RV_DISAGREES, 0, 0]

@@ -46,6 +46,7 @@ def make(stars: int = 4, draws: int = 200, key: int = 1, **changed: Any) -> Post
         "lsf": rng.random((stars, 2)),
         "chi2": rng.random(stars),
         "pixels": np.arange(stars),
+        "rejected": np.arange(stars),
         "warn": np.arange(stars, dtype=np.int64) << 20,
         "chains": 4,
         "diagnostics": {"rhat": rng.random((stars, 3)), "divergences": np.arange(stars)},

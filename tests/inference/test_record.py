@@ -15,7 +15,7 @@ NAMES, ARMS = ("teff", "feh"), ("B", "R")
 @pytest.fixture
 def laplace() -> Posterior:
     empty = blank(NAMES, np.array(["a", "b", "c"]), ARMS)
-    for name in ("mode", "prior_mean", "prior_covariance", "chi2", "pixels", "warn"):
+    for name in ("mode", "prior_mean", "prior_covariance", "chi2", "pixels", "rejected", "warn"):
         getattr(empty, name)[:] = 7
     return empty
 
@@ -37,7 +37,7 @@ def test_room_keeps_the_fit_and_has_no_draws_yet(laplace: Posterior) -> None:
     assert room.draws.shape == (10, 3, 2)
     assert room.chains == 5
     assert set(room.diagnostics) == {"rhat", "khat"}
-    for name in ("mode", "prior_mean", "prior_covariance", "chi2", "pixels", "warn"):
+    for name in ("mode", "prior_mean", "prior_covariance", "chi2", "pixels", "rejected", "warn"):
         assert (getattr(room, name) == 7).all(), name
     for name in ("draws", "mean", "covariance", "velocity", "lsf", "log_prior"):
         assert np.isnan(getattr(room, name)).all(), name

@@ -80,6 +80,13 @@ def test_flux_that_no_star_has_is_left_out(star: tuple[np.ndarray, np.ndarray]) 
     assert usable_pixels(WAVE, noise, np.ones(flux.shape)).all()
 
 
+def test_bright_emission_line_keeps_its_pixels(star: tuple[np.ndarray, np.ndarray]) -> None:
+    """Fifty times the level, as in a galaxy: it is not hidden from the fit."""
+    flux, ivar = star
+    flux += 50 * np.median(flux, axis=1)[:, None] * np.exp(-0.5 * ((WAVE - 5007) / 1.5) ** 2)
+    assert usable_pixels(WAVE, flux, ivar).all()
+
+
 def test_masked_and_broken_pixels_are_not_usable(star: tuple[np.ndarray, np.ndarray]) -> None:
     flux, ivar = star
     ivar[0, 5], flux[0, 6], ivar[0, 7] = 0, np.nan, np.inf
