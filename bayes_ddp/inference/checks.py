@@ -225,4 +225,7 @@ def chi2_warning(posterior: Posterior) -> np.ndarray:
     fitted = posterior.pixels > 0  # comparisons are False for NaN
     poor = posterior.chi2 > _MAX_CHI2 * posterior.pixels
     small = posterior.chi2 < _MIN_CHI2 * posterior.pixels
-    return _bit(fitted & poor, WARN.POOR_CHI2) | _bit(fitted & small, WARN.SMALL_CHI2)
+    result: np.ndarray = _bit(fitted & poor, WARN.POOR_CHI2) | _bit(
+        fitted & small, WARN.SMALL_CHI2
+    )
+    return result

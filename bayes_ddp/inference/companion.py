@@ -59,7 +59,8 @@ def double(compared: Compared) -> np.ndarray:
     peak, light = sigma[row, best], score[row, best] / np.maximum(norm[row, best], 1e-30)
     dip = np.where(apart, -sigma, 0.0).max(axis=1)
     found = (peak > np.maximum(_SIGMA, _OVER_DIPS * dip)) & (light > _LEAST_LIGHT)
-    return found & (apart & summit)[row, best]
+    result: np.ndarray = found & (apart & summit)[row, best]
+    return result
 
 
 def _correlate(

@@ -81,4 +81,7 @@ def emission_pixels(compared: Compared) -> np.ndarray:
     still = np.broadcast_to(compared.wave, compared.rest.shape)
     for wave in (compared.rest, still):
         places += [(wave, c, _AROUND_FORBIDDEN) for pair in FORBIDDEN.values() for c in pair]
-    return np.logical_or.reduce([np.abs(wave - centre) < half for wave, centre, half in places])
+    result: np.ndarray = np.logical_or.reduce(
+        [np.abs(wave - centre) < half for wave, centre, half in places]
+    )
+    return result

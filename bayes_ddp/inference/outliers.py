@@ -84,7 +84,8 @@ def _sharp(compared: Compared, t: np.ndarray) -> np.ndarray:
         )
         pair = outer < g**2 * inner - _BESIDE * np.sqrt(0.5 * (1 + g**4))
         alone |= pair & (near > _BESIDE)
-    return alone
+    result: np.ndarray = alone
+    return result
 
 
 def _above(compared: Compared, scale: np.ndarray) -> np.ndarray:
@@ -95,4 +96,5 @@ def _above(compared: Compared, scale: np.ndarray) -> np.ndarray:
         size = 2 * int(_CONTINUUM / step) + 1
         parts.append(maximum_filter1d(compared.model[:, a:b], size, axis=1, mode="nearest"))
     top = np.concatenate(parts, axis=1)
-    return compared.flux > top + _SIGMA * scale * compared.sigma
+    result: np.ndarray = compared.flux > top + _SIGMA * scale * compared.sigma
+    return result

@@ -177,4 +177,5 @@ def pad(spectrum: Spectrum, size: int) -> Spectrum:
     padded = spectrum.take(rows)
     ivar = np.array(padded.ivar)
     ivar[len(spectrum) :] = 0.0
-    return eqx.tree_at(lambda s: s.ivar, padded, ivar)
+    result: Spectrum = eqx.tree_at(lambda s: s.ivar, padded, ivar)
+    return result

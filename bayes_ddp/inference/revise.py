@@ -185,7 +185,8 @@ def _with_prior(
     far = np.abs(shift[filled])
     error = np.where(far > MAX_SHIFT * error, far, error)
     values = jnp.asarray(vrad), jnp.asarray(error)
-    return eqx.tree_at(lambda s: (s.vrad, s.vrad_err), stars, values)
+    result: StarData = eqx.tree_at(lambda s: (s.vrad, s.vrad_err), stars, values)
+    return result
 
 
 def _start(
