@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.labels import ELEMENTS, LABELS, Label
 from bayes_ddp.tables.match import IDENTIFIERS, POSITIONS
 from bayes_ddp.tables.names import find_name, missing_column, parse_columns
@@ -89,19 +90,19 @@ def prepared(
         column = column_name(table, row)
         error = error_name(table, column) if column else None
         if column:
-            values = real(table[column], f"{path}: column {column}")
+            values = _numbers(table[column], f"{path}: column {column}")
             result[column] = _label(values, row)
         if error:
-            values = real(table[error], f"{path}: column {error}")
+            values = _numbers(table[error], f"{path}: column {error}")
             result[error] = _error(values, row)
     for name in (*SNR_OTHER, *SNR_OURS):
         if name in table:
-            values = real(table[name], f"{path}: column {name}")
+            values = _numbers(table[name], f"{path}: column {name}")
             result[name] = np.where(values > -_FILLER, values, np.nan)
     for element in ("fe", *ELEMENTS) if xh else ():
         name = xh.lower().format(element=element)
         if name in table:
-            values = real(table[name], f"{path}: column {name}")
+            values = _numbers(table[name], f"{path}: column {name}")
             result[name] = np.where(np.abs(values) < _FILLER, values, np.nan)
     if "success" in table:
         result["success"] = truth(table["success"], f"{path}: column success")
@@ -109,6 +110,16 @@ def prepared(
         if name in table:
             result[name] = whole(table[name], f"{path}: column {name}", unknown=-1)
     return result
+
+
+def _numbers(values: np.ndarray, label: str) -> np.ndarray:
+    """[row] float64; BadFileError for a column with several values in a row."""
+    if values.ndim != 1:
+        raise BadFileError(
+            f"{label} has {values[:1].size} values in each row, and one is compared. Name another "
+            "column with --columns."
+        )
+    return real(values, label)
 
 
 def _label(values: np.ndarray, row: Label) -> np.ndarray:

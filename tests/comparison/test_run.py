@@ -12,6 +12,7 @@ from bayes_ddp.comparison.options import Choice
 from bayes_ddp.comparison.run import bin_rows, compare, compare_label
 from bayes_ddp.comparison.statistics import median_error, noise_free_slope, running, slope
 from bayes_ddp.comparison.tables import Pairs
+from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.tables.match import match_rows
 
 ROWS = 400
@@ -154,6 +155,14 @@ def test_missing_signal_to_noise_is_ours_or_is_told(ours, tmp_path):
     write_ours(tmp_path / "c.fits", SNR_B=np.arange(ROWS) / 10)
     result = compare(tmp_path / "c.fits", tmp_path / "o.csv")
     assert result.selected == 199 and result.selection.startswith("our snr_b > 20")
+
+
+def test_column_of_several_values_in_a_row_is_no_label(ours, tmp_path):
+    other = theirs()
+    other["teff"] = np.repeat(np.asarray(other["teff"])[:, None], 3, axis=1)
+    other.write(tmp_path / "o.fits")
+    with pytest.raises(BadFileError, match=r"o.fits: column teff has 3 values in each row"):
+        compare(ours, tmp_path / "o.fits", Choice())
 
 
 def test_unknown_values_are_left_out(tmp_path):
