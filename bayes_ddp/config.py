@@ -4,7 +4,6 @@ The objects built here are the objects that run: a sampler or a prior in a ``Run
 is. Relative paths resolve from the folder of the run file.
 """
 
-import difflib
 import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
+from bayes_ddp.files.errors import did_you_mean
 from bayes_ddp.files.paths import expand
 from bayes_ddp.files.toml import to_toml
 from bayes_ddp.inference.prior import PRIORS, Fixed, Normal, TruncatedNormal, Uniform
@@ -205,8 +205,7 @@ def _table(value: Any, where: str) -> dict[str, Any]:
 def _known(table: dict[str, Any], names: list[str], where: str) -> None:
     for key in table:
         if key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(key, names)
             raise ConfigError(f"{where}: '{key}' is not an option.{hint} Options: {names}.")
 
 
@@ -228,8 +227,7 @@ def _build(kind: Any, table: Any, where: str) -> Any:
 def _kind(kinds: dict[str, Any], table: Any, *, where: str, default: str | None) -> Any:
     kind = _table(table, where).get("kind", default)
     if kind not in kinds:
-        near = difflib.get_close_matches(str(kind), list(kinds), n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(kind, kinds)
         raise ConfigError(f"{where}: kind = {kind!r} is unknown.{hint} Kinds: {list(kinds)}.")
     return _build(kinds[kind], table, where)
 

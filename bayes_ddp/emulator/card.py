@@ -4,7 +4,6 @@ Weights are plain arrays; nothing in a model folder is executed. The loader refu
 are not the ones their card was written for.
 """
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors.numpy import load_file, save
 from bayes_ddp.emulator.features import Features
 from bayes_ddp.emulator.network import BasisNetwork, Card, PixelNetwork
 from bayes_ddp.files.checksums import check_sha256, read_card_file, sha256_of
+from bayes_ddp.files.errors import did_you_mean
 from bayes_ddp.files.outputs import check_replaceable
 from bayes_ddp.files.paths import write_atomic
 from bayes_ddp.files.toml import to_toml
@@ -98,8 +98,7 @@ def find_model(name_or_path: str | Path) -> Path:
         if (path / "card.toml").is_file():
             return path
     models = known_models()
-    near = difflib.get_close_matches(str(name_or_path), models, 1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(name_or_path, models)
     raise ValueError(
         f"There is no emulator '{name_or_path}'.{hint} Known: {sorted(models)}; or give the path "
         "of a folder with a card.toml."

@@ -15,6 +15,7 @@ import numpy as np
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.raw import RawArm
+from bayes_ddp.tables.values import NULLS
 
 __all__ = ["STEP", "LogGrid", "first_pixel", "integer", "is_number", "numbers"]
 
@@ -27,9 +28,6 @@ _TOLERANCE = 0.01
 _UNITS = {"Å": 0, "nm": 1, "µm": 4, "m": 10}
 """Unit -> log10 of how many Å it is."""
 _OPTICAL = (3.3, 4.2)  # log10 of Å; in any other of the units these wavelengths are far from here
-
-_UNKNOWN = ("", "null", "none", "nan", "n/a", "-", "--")
-"""Texts, in small letters, that stand for an unknown number."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def _to_angstrom(path: Path, log_wave: np.ndarray) -> int:
 
 def is_number(value: Any) -> bool:
     """Whether a header card or table cell is a number, or says that it is unknown."""
-    if value is None or str(value).strip().lower() in _UNKNOWN:
+    if value is None or str(value).strip().lower() in NULLS:
         return True
     try:
         float(value)
@@ -142,6 +140,6 @@ def numbers(
     values = np.full(len(rows), np.nan)
     for i, row in enumerate(rows):
         found = next((row[name] for name in names if row.get(name) is not None), np.nan)
-        if str(found).strip().lower() not in _UNKNOWN:
+        if str(found).strip().lower() not in NULLS:
             values[i] = float(found)
     return np.where(values == unknown, np.nan, values)

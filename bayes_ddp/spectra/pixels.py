@@ -45,10 +45,8 @@ def _beyond(size: np.ndarray, good: np.ndarray) -> np.ndarray:
 
     good : [star pixel] bool, pixels that form the median.
     """
-    known = good.any(axis=1)
-    median = np.zeros(len(size))
-    median[known] = np.nanmedian(np.where(good[known], size[known], np.nan), axis=1)
-    return (size > _MOST_FLUX * median[:, None]) & (median > 0)[:, None]
+    median = block_median(size, good, max(size.shape[1], 1))
+    return (size > _MOST_FLUX * median) & (median > 0)
 
 
 def usable_pixels(wave: np.ndarray, flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:

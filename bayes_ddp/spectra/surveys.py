@@ -4,11 +4,11 @@
 that the formats with the strictest marks come first and tables of any origin last.
 """
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
 from bayes_ddp.files.compressed import suffix
+from bayes_ddp.files.errors import did_you_mean
 from bayes_ddp.files.fits import open_fits
 from bayes_ddp.files.paths import check_file
 from bayes_ddp.spectra.desi.survey import DESI
@@ -27,8 +27,7 @@ def find_survey(name: str) -> Survey:
     """The record of one survey; ValueError with the nearest name for an unknown one."""
     if name in SURVEYS:
         return SURVEYS[name]
-    near = difflib.get_close_matches(str(name), SURVEYS, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(name, SURVEYS)
     raise ValueError(f"{name!r} is not a survey.{hint} Surveys: {list(SURVEYS)}.")
 
 

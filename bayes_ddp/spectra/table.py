@@ -6,7 +6,6 @@ be fitted. The arrays of a file go through ``from_arrays``; all spectra of a fil
 of wavelengths.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.files.errors import BadFileError, did_you_mean
 from bayes_ddp.files.fits import FitsFile
 from bayes_ddp.spectra.arrays import GUESSED_SNR, check_names, from_arrays, per_star, span
 from bayes_ddp.spectra.content import count_spectra, read_content
@@ -90,8 +89,7 @@ def layout_of(table: Layout | Mapping[str, Any]) -> Layout:
     known = [field.name for field in fields(Layout)]
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(key, known)
             raise ValueError(f"layout: {key!r} is not an option.{hint} Options: {known}.")
     try:
         return Layout(**table)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayes_ddp.flags import WARN
+from bayes_ddp.spectra.pixels import block_median
 from bayes_ddp.spectra.raw import RawArm, RawSpectra
 
 __all__ = ["BROADEST", "UNKNOWN_FWHM", "mask_sharp", "usable", "usable_widths"]
@@ -81,7 +82,7 @@ def _mended(arm: RawArm) -> tuple[RawArm, np.ndarray]:
     good = usable(width)
     if good.all() and (np.ptp(width, axis=1) == 0).all():  # one width per star
         return arm, np.zeros(len(width), bool)
-    reference = _reference(np.where(good & (arm.ivar > 0), width, np.nan))
+    reference = _reference(width, good & (arm.ivar > 0))
     ratio = np.where(good, width, np.nan) / reference
     bad = ~((ratio <= _RATIO) & (ratio >= 1 / _RATIO))  # True for NaN
     lost = np.any(bad & (arm.ivar > 0), axis=1)
@@ -94,30 +95,18 @@ def _mended(arm: RawArm) -> tuple[RawArm, np.ndarray]:
     return fixed, lost
 
 
-def _reference(width: np.ndarray) -> np.ndarray:
+def _reference(width: np.ndarray, good: np.ndarray) -> np.ndarray:
     """[star pixel] width typical of the pixels around, NaN for stars without any.
 
-    width : [star pixel] Å, NaN where not usable. Medians of blocks of 64 pixels are joined by
-    straight lines; blocks that are far from the star's median are left out.
+    width : [star pixel] Å. good : [star pixel] bool, whether it is usable. Medians of blocks of 64
+    pixels are joined by straight lines; blocks that are far from the star's median are left out.
     """
-    stars, pixels = width.shape
-    blocks = -(-pixels // _BLOCK)
-    padded = np.full((stars, blocks * _BLOCK), np.nan)
-    padded[:, :pixels] = width
-    median = _median(padded.reshape(stars, blocks, _BLOCK))
-    ratio = median / _median(median)[:, None]
-    known = (ratio <= _BLOCK_RATIO) & (ratio >= 1 / _BLOCK_RATIO)
-    centre = (np.arange(blocks) + 0.5) * _BLOCK - 0.5
+    median = block_median(width, good, _BLOCK)
+    whole = block_median(median, median > 0, median.shape[1])
+    known = (median > 0) & (median <= _BLOCK_RATIO * whole) & (median >= whole / _BLOCK_RATIO)
+    centre = (np.arange(median.shape[1]) + 0.5) * _BLOCK - 0.5
     result = np.full(width.shape, np.nan)
     for star in np.flatnonzero(known.any(axis=1)):
         row = known[star]
-        result[star] = np.interp(np.arange(pixels), centre[row], median[star, row])
-    return result
-
-
-def _median(values: np.ndarray) -> np.ndarray:
-    """Median along the last axis of what is not NaN; NaN where all is."""
-    result = np.full(values.shape[:-1], np.nan)
-    known = np.isfinite(values).any(axis=-1)
-    result[known] = np.nanmedian(values[known], axis=-1)
+        result[star] = np.interp(np.arange(width.shape[1]), centre[row], median[star, row])
     return result

@@ -4,7 +4,6 @@ Every file becomes a ``Content``: arrays and metadata by lower-case name. Nothin
 sizes are bounded before anything is unpacked.
 """
 
-import difflib
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bayes_ddp.files.compressed import suffix
-from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.files.errors import BadFileError, did_you_mean
 from bayes_ddp.files.fits import native, open_fits
 from bayes_ddp.files.paths import check_file
 from bayes_ddp.files.structure import MAX_BYTES
@@ -50,8 +49,7 @@ class Content:
                 f"{self.path}: column '{name}' has arrays of variable length, which are not read "
                 "here. Save the table with arrays of one length."
             )
-        near = difflib.get_close_matches(key, [*self.arrays, *self.meta], n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(key, [*self.arrays, *self.meta])
         raise BadFileError(
             f"{self.path} has no column, array or metadata '{name}'.{hint} Its columns: "
             f"{list(self.arrays)}. Name the right one in [input.table]."

@@ -1,10 +1,9 @@
 """Names of columns: what is read, what a file calls it, and what to say where one is missing."""
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.files.errors import BadFileError, did_you_mean
 
 __all__ = ["find_name", "missing_column", "parse_columns"]
 
@@ -25,8 +24,7 @@ def parse_columns(pairs: Iterable[str], known: Iterable[str], *, option: str) ->
             raise ValueError(f"{option} {pair}: write it as {next(iter(names.values()))}=COLUMN.")
         key = names.get(name.lower())
         if key is None:
-            near = difflib.get_close_matches(name.lower(), names, n=1)
-            hint = f" Did you mean '{names[near[0]]}'?" if near else ""
+            hint = did_you_mean(name, names.values())
             raise ValueError(
                 f"{option} {pair}: '{name}' is none of the names that are read.{hint} Names: "
                 f"{', '.join(names.values())}."
@@ -50,9 +48,7 @@ def missing_column(
 ) -> BadFileError:
     """The error for a column that is not there: the nearest name, those present, those read."""
     columns = list(present)
-    lower = {column.lower(): column for column in columns}
-    near = difflib.get_close_matches(name.lower(), lower, n=1)
-    hint = f" Did you mean '{lower[near[0]]}'?" if near else ""
+    hint = did_you_mean(name, columns)
     read = f" Names that are read: {', '.join(known)}." if known else ""
     return BadFileError(
         f"{path} has no column '{name}'.{hint} Its columns: {', '.join(columns) or 'none'}.{read}"
