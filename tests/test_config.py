@@ -108,7 +108,7 @@ def test_resolved_run_reads_back_to_an_equal_run(tmp_path):
 def test_flags_of_fit_build_the_object_of_a_run_file(tmp_path, monkeypatch):
     """``bayes-ddp fit`` is stopped where it would run; what it built is compared."""
     built = []
-    monkeypatch.setattr("bayes_ddp.cli._run", lambda run, **_: built.append(run))
+    monkeypatch.setattr("bayes_ddp.cli.fitting.run_settings", lambda run, **_: built.append(run))
     monkeypatch.chdir(tmp_path)
     words = "fit --survey lamost --spectra a.fits b.fits --emulator lamost-physics --output out"
     app([*words.split(), "--sampler", "nuts", "--seed", "3"], result_action="return_value")

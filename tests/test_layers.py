@@ -24,14 +24,12 @@ FILE_LINES = 300
 FUNCTION_LINES = 60
 POSITIONAL = 3
 
-LONG_FILES = {
-    "cli.py": 400,  # a subcommand's signature and docstring are its interface; most is help
-}
+LONG_FILES: dict[str, int] = {}
 """File -> lines that it may have."""
 
 LONG_FUNCTIONS = {
     # more than half is the description of the arguments, which are the public interface
-    "cli.py:fit",
+    "cli/fitting.py:fit",
     "inference/fit.py:fit",
     "spectra/arrays.py:from_arrays",
 }

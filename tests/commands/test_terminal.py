@@ -28,7 +28,7 @@ def write_run(folder, more=""):
 def built(monkeypatch, tmp_path):
     """Settings that commands would run, in the order of the commands."""
     runs = []
-    monkeypatch.setattr("bayes_ddp.cli._run", lambda run, **_: runs.append(run))
+    monkeypatch.setattr("bayes_ddp.cli.fitting.run_settings", lambda run, **_: runs.append(run))
     monkeypatch.chdir(tmp_path)
     return runs
 
@@ -128,7 +128,7 @@ def test_what_happens_to_galaxies_is_one_sentence():
 
 def test_figures_are_strict_json_whatever_they_hold(capsys):
     figures = {"bias": np.float64("nan"), "rows": (np.int64(3), [np.float32("inf")]), "name": "a"}
-    cli._tell(figures, "", as_json=True)
+    print_figures(figures, "", as_json=True)
     assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
         "bias": None,
         "rows": [3, [None]],

@@ -84,7 +84,7 @@ def test_table_of_lamost_files_keeps_its_first_column(
 def run_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> config.Run:
     """The run that ``bayes-ddp fit`` would do."""
     runs: list[config.Run] = []
-    monkeypatch.setattr("bayes_ddp.cli._run", lambda run, **_: runs.append(run))
+    monkeypatch.setattr("bayes_ddp.cli.fitting.run_settings", lambda run, **_: runs.append(run))
     (tmp_path / "coadd-a.fits").write_bytes(b"")
     fit = ["fit", "--survey", "desi", "--spectra", str(tmp_path / "coadd-a.fits"), "--emulator"]
     fit += ["desi-physics", "--output", str(tmp_path / "out"), *words]

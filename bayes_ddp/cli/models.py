@@ -1,0 +1,90 @@
+"""Commands about models: mismatch, physics, train."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bayes_ddp.cli.app import Json, app, print_figures, print_message, start_jax
+
+__all__ = ["mismatch", "physics", "train"]
+
+
+@app.command
+def mismatch(
+    file: Path,
+    /,
+    *,
+    snr: float = 50.0,
+    write: bool = False,
+    output: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Measure where the model does not match real stars, from the fits of a run.
+
+    Parameters
+    ----------
+    file
+        Run file of a finished run.
+    snr
+        Only stars whose median signal-to-noise ratio exceeds this.
+    write
+        Put the spectrum into the model's folder and its figures into the card.
+    output
+        PNG to draw it into. By default pictures/mismatch.png in the run's folder.
+    """
+    start_jax()
+    from bayes_ddp import config
+    from bayes_ddp.commands import mismatch as measuring
+
+    figures, text = measuring.measure(config.load(file), snr=snr, write=write, picture=output)
+    print_figures(figures, text, json)
+
+
+@app.command
+def physics(
+    folders: Annotated[list[Path], Parameter(consume_multiple=True)],
+    /,
+    *,
+    models: Path = Path("models"),
+    json: Json = False,
+) -> None:
+    """Take folders of physical spectra into the pack that emulators are trained on.
+
+    Parameters
+    ----------
+    folders
+        Folders with g_*.npz or ref_*.npz.
+    models
+        The models folder of the clone.
+    """
+    from bayes_ddp.emulator.physics import library as packing
+
+    figures = packing.take_in(
+        folders, models / "physics-lte", models / "held-out", progress=print_message
+    )
+    print_figures(figures, "\n".join(f"{k}: {v}" for k, v in figures.items()), json)
+
+
+@app.command
+def train(
+    names: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    /,
+    *,
+    models: Path = Path("models"),
+    json: Json = False,
+) -> None:
+    """Train the shipped emulators again from models/physics-lte and rewrite their cards.
+
+    Parameters
+    ----------
+    names
+        Models to train; without any, every folder of models/ that has a train.toml.
+    models
+        The models folder of the clone.
+    """
+    start_jax()
+    from bayes_ddp.commands.train import train_models
+
+    figures, text = train_models(names, models, progress=print_message)
+    print_figures(figures, text, json)
