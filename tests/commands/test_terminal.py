@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 
 from bayes_ddp import cli, config
+from bayes_ddp.cli.app import print_figures
 from bayes_ddp.commands.terminal import no_star_sentence
 from bayes_ddp.config import ConfigError
 from bayes_ddp.spectra.table import Layout
