@@ -1,7 +1,7 @@
 """Posteriors of stellar labels from survey spectra.
 
 The public names below are imported when they are first used, so that ``import bayes_ddp`` is
-quick, sets no option and pulls in no JAX. Four lines from a file to a figure, after
+quick, sets no option and imports no JAX. Four lines lead from a file to a figure, after
 ``jax.config.update("jax_enable_x64", True)``::
 
     import bayes_ddp as bd
@@ -40,7 +40,7 @@ _PUBLIC = {
 """Public name -> module that holds it."""
 
 _MODULES = {"plot": "plots.public"}
-"""Public module -> its place."""
+"""Public module -> module that implements it."""
 
 __all__ = sorted([*_PUBLIC, *_MODULES, "__version__"])  # noqa: PLE0605
 

@@ -1,7 +1,7 @@
-"""Every warning the catalogue can carry, in one table.
+"""The warning bits of the catalogue and their descriptions.
 
-``WARN`` is a bit mask (int64 in FITS). Zero means that nothing was noticed. The descriptions go
-into the catalogue header and the documentation from here.
+``WARN`` is a bit mask (int64 in FITS); zero means that no check failed. The descriptions are also
+written to the catalogue header and the documentation.
 """
 
 from enum import IntFlag
@@ -10,7 +10,7 @@ __all__ = ["FATAL", "WARN", "describe", "names"]
 
 
 class WARN(IntFlag):
-    """Bits of the WARN column. Never renumber: append."""
+    """Bits of the WARN column; a new bit is appended and none is renumbered."""
 
     NODATA = 1 << 0
     MISSING_ARM = 1 << 1
@@ -70,7 +70,7 @@ DESCRIPTIONS = {
     WARN.EXTRAPOLATION: "labels rarer than 1 in 1000 of those the model was trained on",
     WARN.MULTIMODAL: "two peaks in the posterior of a label",
     WARN.RV_WARN: "the survey warns of its velocity, or its error is unknown; fitted freely",
-    WARN.RV_DISAGREES: "the spectrum moves over 5 sigma from the catalogue's velocity",
+    WARN.RV_DISAGREES: "the fitted velocity differs from the catalogue's by over 5 sigma",
     WARN.LSF_WARN: "width of the LSF unusable, or below the model's; these pixels were masked",
     WARN.EMISSION: "emission in Balmer or forbidden lines; fitted without the Balmer wings",
     WARN.COMPANION: "the star's lines appear at a second velocity: two stars",
@@ -98,5 +98,5 @@ def names(value: int) -> list[str]:
 
 
 def describe() -> list[tuple[str, int, str]]:
-    """(name, bit number, description) of every bit, in order."""
+    """(name, bit number, description) of every bit, in ascending order."""
     return [(str(bit.name), bit.value.bit_length() - 1, DESCRIPTIONS[bit]) for bit in WARN]

@@ -1,7 +1,7 @@
-"""The stellar labels: one row per label, and the box of labels that a model was trained on.
+"""The stellar labels, one row per label, and the trained range of the labels of a model.
 
-Every other module takes names, units, FITS columns and their order from here. To add a label,
-add a row and train a model that has it.
+Every other module takes names, units, FITS columns and their order from here. A new label needs a
+row here and a model that was trained with it.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ __all__ = ["ELEMENTS", "LABELS", "Label", "LabelSpace", "label"]
 class Label:
     """One stellar label.
 
-    ``step`` is the one-sided difference at which physical gradient spectra are taken; ``digits``
-    how many decimals a table prints.
+    step : one-sided difference of the physical gradient spectra, in ``unit``. digits : decimals in
+    printed tables. column : FITS column. tex : symbol in figures. ucd : IVOA content descriptor.
     """
 
     name: str
@@ -101,9 +101,10 @@ def label(name: str) -> Label:
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """Names, order and trained range of the labels of one model.
+    """Names, order and trained range of the labels of one model, in the units of ``LABELS``.
 
-    Plain tuples, so that a space is hashable and static under ``jit``.
+    The fields are tuples, so that a space is hashable and static under ``jit``. Raises KeyError
+    for an unknown name and ValueError for an empty range or tuples of unequal length.
     """
 
     names: tuple[str, ...]
@@ -134,12 +135,12 @@ class LabelSpace:
 
     @property
     def middle(self) -> np.ndarray:
-        """[label], centre of the trained range."""
+        """[label], units of ``LABELS``: centre of the trained range."""
         return 0.5 * (np.array(self.low) + np.array(self.high))
 
     @property
     def span(self) -> np.ndarray:
-        """[label], width of the trained range."""
+        """[label], units of ``LABELS``: width of the trained range."""
         return np.array(self.high) - np.array(self.low)
 
     def index(self, name: str) -> int:

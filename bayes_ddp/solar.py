@@ -1,9 +1,8 @@
-"""Abundances on somebody else's solar scale, brought to the scale of the emulators.
+"""Conversion of abundances from other solar scales to the scale of the emulators.
 
-[X/H] is a difference from the Sun, so that it moves when the Sun's own abundance is measured
-again: [X/H] on scale 2 is [X/H] on scale 1 plus A(X, Sun) on scale 1 minus A(X, Sun) on scale 2.
-[X/Fe] is formed from [X/H] and [Fe/H] of one and the same source, never with an [Fe/H] from
-elsewhere.
+[X/H] is relative to the Sun and depends on the solar abundance that is adopted: [X/H] on scale 2
+is [X/H] on scale 1 plus A(X, Sun) on scale 1 minus A(X, Sun) on scale 2. [X/Fe] is computed from
+[X/H] and [Fe/H] of the same source.
 """
 
 from collections.abc import Mapping
@@ -55,9 +54,9 @@ SOLAR: dict[str, dict[str, float]] = {
 
 
 def scale_shift(element: str, scale: str) -> float:
-    """What to add to [X/H] on ``scale`` to have it on ours, dex.
+    """The offset to add to [X/H] on ``scale`` to convert it to our scale, dex.
 
-    element : such as ``mg``. Raises ValueError for a scale or an element that is not known.
+    element : in lower case, such as ``mg``. Raises ValueError for an unknown scale or element.
 
     >>> round(scale_shift("mg", "Lodders+2009"), 2)
     -0.06
@@ -72,23 +71,27 @@ def scale_shift(element: str, scale: str) -> float:
 def labels_from_xh(
     columns: Mapping[str, np.ndarray], *, scale: str, pattern: str = "{element}_h"
 ) -> dict[str, np.ndarray]:
-    """[Fe/H] and [X/Fe] on our scale, under the names of our labels, from [X/H] of one source.
+    """[Fe/H] and [X/Fe] on our scale, by label name, from [X/H] of one source.
 
     Parameters
     ----------
     columns
-        Column name -> [star], dex, NaN where unknown; other columns are not looked at.
+        Column name -> [star], dex, NaN if unknown; other columns are ignored.
     scale
         Key of ``SOLAR``.
     pattern
-        How the columns of [X/H] are called, such as ``{element}_h_hypatia``.
+        Names of the columns of [X/H], such as ``{element}_h_hypatia``.
 
-    Returns ``feh`` and every ``x_fe`` whose column is there; ValueError without that of iron.
+    Returns
+    -------
+    Label name -> [star], dex: ``feh``, and ``x_fe`` of every element with a column.
+
+    Raises ValueError if the column of iron is missing.
     """
     iron = pattern.format(element="fe")
     if iron not in columns:
         raise ValueError(
-            f"There is no column '{iron}', and [X/Fe] is formed with the [Fe/H] of the same "
+            f"There is no column '{iron}', and [X/Fe] is computed with the [Fe/H] of the same "
             f"source. Columns: {sorted(columns)}."
         )
     feh = np.asarray(columns[iron], float) + scale_shift("fe", scale)

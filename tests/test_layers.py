@@ -101,7 +101,7 @@ def dotted(node: ast.AST) -> str:
 
 
 def settings(tree: ast.AST) -> list[str]:
-    """Places where options of JAX or NumPyro, or the environment, are changed."""
+    """Lines where options of JAX or NumPyro, or the environment, are changed."""
     setters = {
         "jax.config.update",
         "os.putenv",

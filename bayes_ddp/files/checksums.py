@@ -1,7 +1,7 @@
 """Checksums: CHECKSUM and DATASUM of FITS files, SHA-256 of files that a ``card.toml`` describes.
 
-The FITS library reads changed data without complaint, so the two cards are verified here where a
-file has them.
+The FITS library reads changed data without an error, so the two cards are verified here if a file
+has them.
 
 Source: FITS standard 4.0, appendix J.
 """
@@ -30,22 +30,23 @@ def sha256_of(path: Path) -> str:
 
 
 def check_sha256(path: Path) -> None:
-    """Raise ValueError unless a file has the ``sha256`` that the ``card.toml`` beside it says."""
+    """Raise ValueError unless a file has the ``sha256`` of the ``card.toml`` in its folder."""
     if not (path.parent / "card.toml").is_file():
         raise ValueError(f"{path.parent} has no card.toml, so {path.name} cannot be checked.")
     expected = read_card_file(path.parent).get("sha256")
     found = sha256_of(path)
     if found != expected:
         raise ValueError(
-            f"{path} is not the file its card describes: sha256 {found[:12]}..., card.toml says "
+            f"{path} is not the file its card describes: sha256 {found[:12]}..., card.toml has "
             f"{str(expected)[:12]}.... Restore both from the same release, or train it again."
         )
 
 
 def read_card_file(folder: Path) -> dict[str, Any]:
-    """The ``card.toml`` of a folder; ValueError where it is no TOML, OSError where there is none.
+    """The ``card.toml`` of a folder as a dictionary.
 
-    It is read as UTF-8 whatever the locale, as TOML asks.
+    The file is read as UTF-8 in every locale, as TOML requires. Raises ValueError for invalid TOML
+    and OSError if there is no such file.
     """
     with open(folder / "card.toml", "rb") as stream:
         return tomllib.load(stream)
@@ -58,15 +59,17 @@ def verify_checksums(
     *,
     edited: bool = False,
 ) -> int:
-    """Number of HDUs whose checksums were found and agree.
+    """Number of HDUs whose checksums are present and agree.
 
+    plain : the file whose bytes are summed. hdus : its HDUs, scanned here by default. path : name
+        of the file in messages; ``plain`` by default.
     edited : accept a table that was written again by a program that copies the two cards without
-        computing them, as Astropy's ``Table.write`` does. It is known by its header, which is not
-        the one that the checksum was made of; data that changed under the same header are damage.
+        computing them, as Astropy's ``Table.write`` does. Its header does not agree with the
+        checksum either; changed data under an unchanged header are damage.
 
-    HDUs without the cards, or with empty ones, pass: the standard calls them undefined. Raises
-    BadFileError naming the first HDU whose bytes are not those that were written. Warns with
-    InputWarning of a table that was edited.
+    HDUs without the cards, or with empty ones, are not verified (undefined in the standard).
+    Raises BadFileError with the name of the first HDU whose bytes do not agree. Emits
+    InputWarning for a table that was edited.
     """
     verified = 0
     path = path or plain
@@ -84,7 +87,7 @@ def verify_checksums(
             if not good and edited and hdu.kind and not _as_written(of_header, whole, data):
                 warnings.warn(
                     f"{path}, {hdu.label}: the table was written again after its checksum was "
-                    "made, and is read as it stands. fitscheck --write makes the checksum anew.",
+                    "computed, and is read without verification. fitscheck --write updates it.",
                     InputWarning,
                     stacklevel=2,
                 )
@@ -93,14 +96,14 @@ def verify_checksums(
                 raise BadFileError(
                     f"{path}, {hdu.label}: its bytes do not agree with their checksum, so it was "
                     "damaged or edited after writing. Fetch it again, or, if it was edited on "
-                    "purpose, write the checksums anew (fitscheck --write)."
+                    "purpose, update the checksums (fitscheck --write)."
                 )
             verified += 1
     return verified
 
 
 def _as_written(of_header: int, whole: str, data: str) -> bool:
-    """Whether the header is the one of which CHECKSUM and DATASUM were made."""
+    """Whether CHECKSUM and DATASUM were computed with this header."""
     if not whole or not data.isdigit():
         return False
     return _fold(of_header + int(data)) == 0xFFFFFFFF
@@ -118,7 +121,7 @@ def _pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
 def data_sum(pieces: Iterable[bytes]) -> int:
     """32-bit ones-complement sum of big-endian words, as FITS defines DATASUM.
 
-    Each piece but the last has a multiple of four bytes; the last is padded with zeros.
+    Every piece except the last has a multiple of four bytes; the last is padded with zeros.
 
     >>> data_sum([bytes([0, 0, 0, 1]), bytes([1])]) == 1 + 2**24
     True

@@ -1,7 +1,7 @@
-"""Files that gzip packed (.gz), as archives hand out spectra: unpacked beside no one's data.
+"""Gzip-compressed inputs (.gz) are decompressed into a temporary directory.
 
-The FITS library would unpack into memory whatever a file claims. Here the bytes go to a temporary
-file first, no more of them than are read at all, and that file is checked like any other.
+The FITS library decompresses into memory without a limit. Here the bytes are written to a
+temporary file of limited size, which is then checked like any other.
 """
 
 import gzip
@@ -23,7 +23,7 @@ _PIECE = 2**22
 
 
 def suffix(path: Path) -> str:
-    """The ending that tells the format, in small letters.
+    """The lower-case suffix of a file name without ``.gz``, which identifies the format.
 
     >>> suffix(Path("spec-55862-B6212_sp06-003.fits.gz"))
     '.fits'
@@ -33,11 +33,11 @@ def suffix(path: Path) -> str:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """The file itself, or, of one that gzip packed, a plain copy that is gone afterwards.
+    """The file itself, or a decompressed copy of a gzip file that is removed afterwards.
 
-    The path is absolute, since readers of tables expand a leading ``~``. The copy lies in the
-    folder for temporary files (TMPDIR). Raises BadFileError for a file that cannot be unpacked, or
-    unpacks to more than 4 GiB.
+    The path is absolute, since readers of tables expand a leading ``~``. The copy is in the
+    directory for temporary files (TMPDIR). Raises BadFileError for a file that cannot be
+    decompressed or whose content exceeds 4 GiB.
     """
     with path.open("rb") as stream:
         packed = stream.read(2) == _MAGIC
@@ -60,8 +60,8 @@ def _copy(path: Path, source: gzip.GzipFile, target: BinaryIO, *, free: int) -> 
         size += len(piece)
         if size > MAX_BYTES:
             raise BadFileError(
-                f"{path} unpacks to more than {MAX_BYTES} bytes, more than are unpacked here. "
-                "Unpack it yourself (gunzip) if that is right."
+                f"{path} unpacks to more than {MAX_BYTES} bytes, the limit for compressed files. "
+                "Unpack it yourself (gunzip) if that size is right."
             )
         if size > free:
             raise BadFileError(

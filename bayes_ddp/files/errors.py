@@ -1,4 +1,4 @@
-"""The errors and the warning that files raise: not to be read, not to be replaced, to be noted."""
+"""Exceptions and the warning for input and output files, and the hint on a misspelt name."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,19 +7,19 @@ __all__ = ["BadFileError", "InputWarning", "OutputError", "did_you_mean"]
 
 
 class BadFileError(ValueError):
-    """A file that must not, or cannot, be read; the message says why and what to do."""
+    """An input file must not or cannot be read; the message has the reason and the next step."""
 
 
 class OutputError(ValueError):
-    """A file or result that must not be replaced; the message says why and what to do."""
+    """An existing file must not be replaced; the message has the reason and the next step."""
 
 
 class InputWarning(UserWarning):
-    """An input that is used, but not as it stands or not as expected; the message says why."""
+    """An input is used although it is changed or unexpected; the message has the reason."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """A sentence with a blank before it that names the nearest of ``known``; empty without one.
+    """A sentence with a leading blank that suggests the nearest known name; empty without one.
 
     >>> did_you_mean("deis", ["desi", "lamost"])
     " Did you mean 'desi'?"

@@ -1,4 +1,4 @@
-"""Columns of a FITS table as its header describes them: where in a row they are, and their type.
+"""Columns of a FITS table from its header: their byte offsets within a row and their types.
 
 Binary tables have TFORMn such as ``3E``, one after the other in a row; ASCII tables have TFORMn
 such as ``F8.3`` at byte TBCOLn. The bytes themselves are read in ``rows``.
@@ -27,11 +27,11 @@ MAX_FIELDS = 999
 class Field:
     """One column of a table.
 
-    code : letter of TFORMn. offset, width : bytes in a row. shape : of the value of one row, empty
-        for a single one; of text the shape of the array of words. letters : bytes of one word of
-        text, decimals of a number in an ASCII table.
-    ascii : whether the value is written in letters, as in an ASCII table.
-    scale, zero, null : TSCALn, TZEROn and TNULLn as they stand in the header; None where absent.
+    code : letter of TFORMn. offset, width : bytes in a row. shape : shape of the value of one row,
+        empty for a scalar; of a text column, the shape of the array of strings. letters : bytes
+        per string of a text column, decimals of a number in an ASCII table.
+    ascii : whether the value is stored as characters, as in an ASCII table.
+    scale, zero, null : text of TSCALn, TZEROn and TNULLn in the header; None if absent.
     """
 
     name: str
@@ -52,18 +52,18 @@ class Field:
 
 
 def kind_of(cards: Mapping[str, str]) -> str:
-    """BINTABLE or TABLE; empty for images, those in compressed tables included."""
+    """BINTABLE or TABLE; empty for images, including tile-compressed ones."""
     kind = cards.get("XTENSION", "").strip()
     return kind if kind in ("BINTABLE", "TABLE") and cards.get("ZIMAGE") != "T" else ""
 
 
 def fields_of(where: str, cards: Mapping[str, str]) -> tuple[Field, ...]:
-    """The columns of a table in their order; none for an image.
+    """The columns of a table in their order; empty for an image.
 
     where : file and HDU in messages. cards : keyword -> value as text.
 
-    A column without a name is called ``colN``. Raises BadFileError for a format that is none, and
-    for columns that do not fit into rows of NAXIS1 bytes.
+    A column without a name is called ``colN``. Raises BadFileError for an invalid format, and for
+    columns that do not fit into rows of NAXIS1 bytes.
     """
     kind = cards.get("XTENSION", "").strip()
     if kind not in ("BINTABLE", "TABLE"):
@@ -87,8 +87,8 @@ def fields_of(where: str, cards: Mapping[str, str]) -> tuple[Field, ...]:
         good = max(ends, default=0) <= length
     if not (0 <= count <= MAX_FIELDS and good):
         raise BadFileError(
-            f"{where}: {count} columns of together {max(ends, default=0)} bytes do not fill rows "
-            f"of {length} bytes. The header is damaged: fetch the file again."
+            f"{where}: {count} columns with a total of {max(ends, default=0)} bytes do not fill "
+            f"rows of {length} bytes. The header is damaged: fetch the file again."
         )
     return tuple(fields)
 

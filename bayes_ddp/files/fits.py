@@ -1,8 +1,8 @@
-"""FITS files, opened only after they were checked.
+"""FITS files are opened after their headers, sizes and checksums have been checked.
 
-Headers are walked and sizes bounded before the library sees the file; checksums are verified where
-they are; what gzip packed is unpacked. Arrays come out in native byte order and text as ``str``.
-Tables are read from their bytes (``rows``), headers and images by the library.
+Headers are parsed and sizes are bounded before the FITS library opens the file; checksums are
+verified if present; gzip files are decompressed. Arrays have native byte order and text is
+``str``. Tables are read from their bytes (``rows``), headers and images by the library.
 """
 
 import os
@@ -55,7 +55,7 @@ class FitsFile:
         return hdu in self.names
 
     def header(self, hdu: str | int = 0) -> dict[str, Any]:
-        """Keyword -> value of one header."""
+        """Keyword -> value of one header; BadFileError if the HDU is missing or unreadable."""
         found = self._get(hdu)
         try:
             header = found.read_header()
@@ -66,11 +66,11 @@ class FitsFile:
     def image(self, hdu: str | int) -> np.ndarray:
         """The image of one HDU, native byte order; BadFileError if there is none.
 
-        Pixels of an integer image that have the value BLANK are NaN, and the image is float64.
+        An integer image with pixels equal to BLANK is returned as float64 with NaN there.
         """
         data = self._read(hdu)
         if data is None or data.dtype.names is not None:
-            raise BadFileError(f"{self.path}, HDU {hdu} holds no image. Is this the right file?")
+            raise BadFileError(f"{self.path}, HDU {hdu} has no image. Is this the right file?")
         data = native(data)
         blank = blank_of(self._hdus[self._index(hdu)].cards)
         if blank is None:
@@ -79,16 +79,18 @@ class FitsFile:
         return np.where(unknown, np.nan, data.astype(float)) if unknown.any() else data
 
     def table(self, hdu: str | int, columns: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-        """Column name -> values of one table, native byte order.
+        """Column name -> values [row ...] of one table, native byte order.
 
-        With ``columns`` only those, as far as they exist; else all but variable-length ones.
-        Unknown values (TNULL, undefined logicals) are NaN, or masked where NaN is not possible.
-        Raises BadFileError for what is no table, and for columns that cannot be read.
+        columns : names to read; names that do not exist are ignored. By default all columns but
+            those of variable length.
+
+        Unknown values (TNULL, undefined logicals) are NaN, or masked for types without NaN.
+        Raises BadFileError if the HDU is not a table and for columns that cannot be read.
         """
         found = self._hdus[self._index(hdu)]
         where = f"{self.path}, HDU {hdu}"
         if not found.kind:
-            raise BadFileError(f"{where} holds no table. Is this the right file?")
+            raise BadFileError(f"{where} has no table. Is this the right file?")
         if found.cards.get("ZTABLE") == "T":
             raise BadFileError(f"{where} is a compressed table. Unpack it first (funpack).")
         wanted = [
@@ -105,7 +107,7 @@ class FitsFile:
         return read_rows(self._plain, rows, wanted, where=where)
 
     def columns(self, hdu: str | int) -> tuple[list[str], int]:
-        """(names of the columns, number of rows) of a table; no names for an image."""
+        """(names of the columns, number of rows) of a table; ([], 0) for an image."""
         found = self._hdus[self._index(hdu)]
         names = [field.name for field in found.columns()]
         return names, found.rows if names else 0
@@ -143,11 +145,12 @@ class FitsFile:
 
 @contextmanager
 def open_fits(path: str | os.PathLike[str], *, edited: bool = False) -> Iterator[FitsFile]:
-    """A checked FITS file, plain or packed by gzip: name, sizes and, where present, checksums.
+    """Context manager of a FITS file, plain or gzip-compressed, after its checks.
+
+    Its name, its sizes and, if present, its checksums are verified before the FITS library opens
+    it. Raises BadFileError with the reason.
 
     edited : accept tables that were written again with a copied checksum (``verify_checksums``).
-
-    Raises BadFileError, with the reason, before the FITS library has seen a bad file.
     """
     path = check_file(path)
     with unpacked(path) as plain:
@@ -156,14 +159,14 @@ def open_fits(path: str | os.PathLike[str], *, edited: bool = False) -> Iterator
         with library_name(plain) as name, _opened(name, path) as handle:
             if len(handle) != len(hdus):
                 raise BadFileError(
-                    f"{path}: {len(hdus)} HDUs by their sizes, {len(handle)} by the FITS library. "
-                    "The file is damaged: fetch it again."
+                    f"{path}: the headers give {len(hdus)} HDUs and the FITS library finds "
+                    f"{len(handle)}. The file is damaged: fetch it again."
                 )
             yield FitsFile(path, tuple(hdu.name for hdu in hdus), plain, handle, tuple(hdus))
 
 
 def _opened(name: str, path: Path) -> Any:
-    """The handle of the FITS library; BadFileError where it cannot open the file."""
+    """The handle of the FITS library; BadFileError if it cannot open the file."""
     try:
         return fitsio.FITS(name, "r")
     except (OSError, ValueError) as error:
@@ -171,7 +174,7 @@ def _opened(name: str, path: Path) -> Any:
 
 
 def scan_fits(path: str | os.PathLike[str]) -> list[Hdu]:
-    """Every HDU of a FITS file, from its headers alone: no data is read, no checksum verified.
+    """Every HDU of a FITS file, from its headers; neither data nor checksums are read.
 
     Raises BadFileError as ``scan`` does.
     """
@@ -181,7 +184,7 @@ def scan_fits(path: str | os.PathLike[str]) -> list[Hdu]:
 
 
 def blank_of(cards: Mapping[str, str]) -> float | None:
-    """The value of a pixel of an integer image that is not known; None where there is none."""
+    """The value that marks an unknown pixel of an integer image; None if there is none."""
     text = cards.get("BLANK", cards.get("ZBLANK"))
     if text is None or int(cards.get("ZBITPIX", cards["BITPIX"])) < 0:
         return None

@@ -1,9 +1,9 @@
-"""Which existing files may be replaced: those that this program wrote and nobody changed since.
+"""An existing file is replaced only if this program wrote it and it was not changed since.
 
-A file that a command writes has a mark with the SHA-256 of its content: the cards CREATOR and
-BDDPSHA of a FITS file, the first line of a text, a text chunk of a PNG. Any other file is the
-user's. Files of a model are known by the checksum in their card, pages of the documentation by
-their third line.
+Every file that a command writes has a mark with the SHA-256 of its content: the cards CREATOR and
+BDDPSHA of a FITS file, the first line of a text file, a text chunk of a PNG. A file without a
+valid mark belongs to the user. Files of a model are recognised by the checksum in their card,
+pages of the documentation by their third line.
 """
 
 import hashlib
@@ -48,9 +48,10 @@ _MODEL_FILES = ("card.toml", "index.csv")
 
 
 def check_replaceable(paths: Iterable[Path]) -> None:
-    """Raise OutputError where one of these files exists and is not ours; BadFileError for names.
+    """Raise OutputError if one of these files exists and this program did not write it.
 
-    A link counts as the file that it leads to; one that leads nowhere is not ours.
+    A link is followed; a broken link is not ours. Raises BadFileError for a name that cannot be a
+    file name.
     """
     for path in paths:
         check_name(path)
@@ -66,7 +67,7 @@ def check_replaceable(paths: Iterable[Path]) -> None:
 
 
 def check_apart(outputs: Iterable[Path], inputs: Iterable[Path | str]) -> None:
-    """Raise OutputError where an output is one of the inputs, by whatever name or link."""
+    """Raise OutputError if an output is the same file as an input, also through a link."""
     known = [Path(path) for path in inputs if os.path.exists(path)]
     for output in outputs:
         for path in known:
@@ -78,7 +79,7 @@ def check_apart(outputs: Iterable[Path], inputs: Iterable[Path | str]) -> None:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file is as this program wrote it; False for anything that cannot be read."""
+    """Whether this program wrote the file and it is unchanged; False if it cannot be read."""
     path = Path(path)
     try:
         if not path.is_file():
@@ -100,9 +101,9 @@ def is_ours(path: Path) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a TOML file with the mark in its first line, atomically; folders are made.
+    """Write a TOML file with the mark in its first line, atomically; missing folders are created.
 
-    Raises OutputError where a file that is not ours has that name.
+    Raises OutputError if a file that is not ours has that name.
     """
     check_replaceable([path])
     body = text.encode("utf-8")
@@ -111,13 +112,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_page(path: Path, text: str) -> None:
-    """Write a page of the documentation, whose third line is ``PAGE_LINE``; else as above."""
+    """Write a page of the documentation, whose third line is ``PAGE_LINE``, atomically.
+
+    Raises OutputError if a file that is not ours has that name.
+    """
     check_replaceable([path])
     write_atomic(path, text.encode("utf-8"))
 
 
 def write_png(path: Path, data: bytes) -> None:
-    """Write a PNG with the mark in a text chunk; else as ``write_text``."""
+    """Write a PNG with the mark in a text chunk, atomically.
+
+    Raises OutputError if a file that is not ours has that name.
+    """
     check_replaceable([path])
     write_atomic(path, _signed_png(data))
 
@@ -125,7 +132,7 @@ def write_png(path: Path, data: bytes) -> None:
 def write_fits(path: Path, hdus: fits.HDUList) -> None:
     """Write a FITS file with the mark in its primary header, atomically.
 
-    Raises OutputError where a file that is not ours has that name.
+    Raises OutputError if a file that is not ours has that name.
     """
     check_replaceable([path])
     with atomic_write(path) as temporary:
@@ -134,7 +141,10 @@ def write_fits(path: Path, hdus: fits.HDUList) -> None:
 
 
 def sign_fits(path: Path) -> None:
-    """Put the mark into a finished FITS file whose primary HDU is a header of one block."""
+    """Add the mark to a finished FITS file whose primary HDU has no data.
+
+    Raises ValueError if the cards of the mark do not fit into the blocks of that header.
+    """
     (first, *_) = scan(path)
     with path.open("r+b") as stream:
         header = fits.Header.fromstring(stream.read(first.header_bytes).decode("ascii"))
@@ -163,7 +173,7 @@ def _is_our_fits(path: Path) -> bool:
 
 
 def _signed_png(data: bytes) -> bytes:
-    """A PNG with one more chunk before its last one."""
+    """The PNG with the mark as one more chunk before its last one."""
     content = _CHUNK + _sha256(data)
     length, check = struct.pack(">I", len(content) - 4), struct.pack(">I", zlib.crc32(content))
     return data[:-_END] + length + content + check + data[-_END:]
@@ -175,7 +185,7 @@ def _is_our_png(data: bytes) -> bool:
 
 
 def _is_of_model(path: Path) -> bool:
-    """Whether the card in the folder describes the arrays there, so that both are ours."""
+    """Whether the arrays in the folder have the checksum in its card, so that both are ours."""
     card = read_card_file(path.parent)
     if path.name == "mismatch.safetensors":
         return "mismatch" in card
@@ -190,7 +200,7 @@ def _sha256(data: bytes) -> bytes:
 
 
 def _hash_from(path: Path, start: int) -> bytes:
-    """SHA-256 of a file from this byte on."""
+    """SHA-256 of the bytes of a file from ``start`` to its end."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         stream.seek(start)

@@ -1,7 +1,7 @@
-"""Which paths may be opened, patterns of files, and writing a file at once or not at all.
+"""Paths that may be opened, patterns of file names, and atomic writing.
 
-A name is taken as it is written: brackets, parentheses, ``~`` and the like have no meaning. Only
-``*`` and ``?`` do, and only where no file or folder has exactly that name.
+Brackets, parentheses, ``~`` and similar characters of a name have no special meaning. Only ``*``
+and ``?`` have one, and only if no file or folder has exactly that name.
 """
 
 import os
@@ -20,14 +20,14 @@ __all__ = ["atomic_write", "check_file", "check_name", "expand", "library_name",
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]|://")
 _PLAIN = re.compile(r"/?\w[\w./-]{0,900}", re.ASCII)
-"""A name that means the same to every library."""
+"""A name without characters that a library interprets."""
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:
-    """The path, if it may be opened.
+    """The path of an existing regular file.
 
     Raises BadFileError for addresses (``://``), for names with control characters or with bytes
-    that are no UTF-8, and for anything but an existing regular file.
+    that are not UTF-8, and for anything but an existing regular file.
     """
     text = os.fspath(path)
     check_name(text)
@@ -41,7 +41,7 @@ def check_file(path: str | os.PathLike[str]) -> Path:
 
 
 def check_name(path: str | os.PathLike[str]) -> None:
-    """Raise BadFileError for the path of a file that cannot be written down, or is an address."""
+    """Raise BadFileError for an address (``://``), control characters or bytes not in UTF-8."""
     text = os.fspath(path)
     if _FORBIDDEN.search(text) or not _is_utf8(text):
         raise BadFileError(
@@ -54,31 +54,31 @@ def check_name(path: str | os.PathLike[str]) -> None:
 def _is_utf8(text: str) -> bool:
     try:
         text.encode("utf-8")
-    except UnicodeEncodeError:  # the bytes of the file system stand in the text as surrogates
+    except UnicodeEncodeError:  # Python represents such bytes of a file name as surrogates
         return False
     return True
 
 
 @contextmanager
 def library_name(path: Path) -> Iterator[str]:
-    """A name of an existing file that the FITS library takes as nothing but a name.
+    """Context manager of a name of an existing file without characters that CFITSIO interprets.
 
-    CFITSIO interprets ``[ ] ( ) ! |`` and more, and fitsio expands ``~`` and ``$``. A file whose
-    name is not plain gets a symbolic link for as long as the block lasts.
+    CFITSIO interprets ``[ ] ( ) ! |`` and others, and fitsio expands ``~`` and ``$``. A file with
+    such a name is opened through a symbolic link that exists until the block ends.
 
-    Raises BadFileError where no folder for temporary files has a plain name.
+    Raises BadFileError if no directory for temporary files has a plain name.
     """
     if _PLAIN.fullmatch(str(path)):
         yield str(path)
         return
-    places = [place for place in (tempfile.gettempdir(), "/tmp", "/var/tmp") if _usable(place)]
-    if not places:
+    folders = [one for one in (tempfile.gettempdir(), "/tmp", "/var/tmp") if _usable(one)]
+    if not folders:
         raise BadFileError(
             f"{path} is opened by a link in the folder for temporary files, and the name of "
             f"{tempfile.gettempdir()} has special characters too. Set TMPDIR to a folder with a "
             "plain name."
         )
-    with tempfile.TemporaryDirectory(prefix="bayes-ddp-", dir=places[0]) as folder:
+    with tempfile.TemporaryDirectory(prefix="bayes-ddp-", dir=folders[0]) as folder:
         link = Path(folder) / "file.fits"
         link.symlink_to(Path.cwd() / path)
         yield str(link)
@@ -89,19 +89,18 @@ def _usable(folder: str) -> bool:
 
 
 def expand(name: str | os.PathLike[str], base: Path | None = None) -> list[str]:
-    """The files that a name with * or ? stands for, sorted; any other name as the only one.
+    """The files that match a name with * or ?, sorted; a name without them is returned as it is.
 
-    base : folder from which a relative name starts; the current one by default. Nothing in its
-        name is a pattern. A name that matches no file gives an empty list.
+    base : folder of a relative name; the current one by default. Its own name is never a pattern.
 
-    Where a file or folder has exactly the name that is given, it alone is meant. In a part of the
-    name with * or ?, ``[abc]`` stands for one of these letters where nothing has the brackets in
-    its name.
+    A pattern that matches no file gives an empty list. If a file or folder has exactly the name,
+    only that one is returned. In a part of the name with * or ?, ``[abc]`` matches one of these
+    letters, unless a file has the brackets in its name.
     """
     text = os.fspath(name)
-    place = text if base is None else str(base / text)
-    if not any(c in text for c in "*?") or os.path.lexists(place):
-        return [place]
+    full = text if base is None else str(base / text)
+    if not any(c in text for c in "*?") or os.path.lexists(full):
+        return [full]
     path = Path(text)
     found = [Path(path.anchor) if path.is_absolute() else base or Path()]
     for part in path.parts[1:] if path.is_absolute() else path.parts:
@@ -110,7 +109,7 @@ def expand(name: str | os.PathLike[str], base: Path | None = None) -> list[str]:
 
 
 def _matches(folder: Path, part: str) -> list[Path]:
-    """What one part of a pattern stands for within a folder."""
+    """The entries of a folder that match one part of a pattern."""
     if os.path.lexists(folder / part):
         return [folder / part]
     if not any(c in part for c in "*?") or not folder.is_dir():
@@ -125,9 +124,10 @@ def _matches(folder: Path, part: str) -> list[Path]:
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its name when the block ends without error.
+    """Context manager of a temporary path that is renamed to ``path`` if the block succeeds.
 
-    The suffix stays, so that writers know the format. On an error nothing is left behind.
+    It has the suffix of ``path``, from which writers derive the format. After an error the
+    temporary file is removed and ``path`` is unchanged.
     """
     target = Path(path)
     token = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -151,7 +151,7 @@ def _sync(path: Path) -> None:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Put ``data`` at ``path`` so that a reader sees the old file or the new one, never a part."""
+    """Write ``data`` to ``path`` atomically: readers find the old file or the complete new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)

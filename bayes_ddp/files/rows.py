@@ -1,12 +1,11 @@
-"""Values of the columns of a FITS table, from its bytes.
+"""Values of the columns of a FITS table, decoded from its bytes.
 
-Rows are cut by the row length and the formats of the header, which were checked against each other
-and against the file. No library takes part, so that a column does not depend on the columns that
-are read with it.
+Row length and column formats come from the header, which has been checked against the file. No
+FITS library is used, so that the values of a column do not depend on the columns read with it.
 
-An unknown value is never a number: TNULL becomes NaN, or a masked value where NaN is not possible
-(integers beyond 2^53, logicals). Integers keep all 64 bits where TSCAL and TZERO are whole
-numbers; other scaled columns are float64.
+An unknown value is never a number: TNULL becomes NaN, or a masked value for types without NaN
+(integers beyond 2^53, logicals). Integers keep all 64 bits if TSCAL and TZERO are whole numbers;
+other scaled columns are float64.
 
 Source: FITS standard 4.0, sections 7.2 and 7.3.
 """
@@ -25,20 +24,20 @@ from bayes_ddp.files.fields import Field
 __all__ = ["EXACT", "Rows", "memory_of", "read_rows", "scaled", "text_of"]
 
 EXACT = 2**53
-"""Whole numbers beyond this are rounded in a float64."""
+"""Largest magnitude up to which float64 represents every integer exactly."""
 
-_CHUNK = 2**24  # bytes that are read at once
+_CHUNK = 2**24  # bytes per read
 _LARGEST_POWER = 300  # of ten, of TSCAL, TZERO and TNULL
 
 _TYPES = dict(L="u1", X="u1", B="u1", I=">i2", J=">i4", K=">i8")
 _TYPES |= dict(E=">f4", D=">f8", C=">c8", M=">c16")
 _UNSIGNED = {("B", -128): "i1", ("I", 2**15): "u2", ("J", 2**31): "u4", ("K", 2**63): "u8"}
-"""Code and TZERO of types that FITS has by this convention only."""
+"""(code, TZERO) -> integer type that FITS defines by this convention only."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Where the rows of a table are: first byte, bytes per row, number of rows."""
+    """Position of the rows of a table in the file: first byte, bytes per row, number of rows."""
 
     start: int
     length: int
@@ -46,7 +45,7 @@ class Rows:
 
 
 def memory_of(field: Field) -> int:
-    """Upper bound on the bytes of one row's value in memory; of text its bytes in the file."""
+    """Upper bound on the bytes in memory per row of a column; for text, the bytes in the file."""
     plain = field.scale is None and field.zero is None and field.null is None
     if field.code in "ACMPQ" or (plain and field.code in "LBIJKED" and not field.ascii):
         return field.width
@@ -58,10 +57,10 @@ def read_rows(
 ) -> dict[str, np.ndarray]:
     """Column name -> values [row ...] in native byte order, text as ``str``.
 
-    path : a plain file. fields : columns of one table. where : file and HDU in messages.
+    path : an uncompressed file. fields : columns of one table. where : file and HDU in messages.
 
-    Raises BadFileError for columns of variable length, for TSCAL, TZERO and TNULL that are no
-    numbers, for text that is no number in an ASCII table, and for a file that ends too early.
+    Raises BadFileError for columns of variable length, for TSCAL, TZERO and TNULL that are not
+    numbers, for cells of an ASCII table that are not numbers, and for a file that ends too early.
     """
     for field in fields:
         if field.code in "PQ":
@@ -69,23 +68,23 @@ def read_rows(
                 f"{where}: column {field.name} has arrays of variable length, which are not read "
                 "here. Save the table with arrays of one length."
             )
-    stored = {field.name: _nothing(field, rows.count) for field in fields}
+    stored = {field.name: _zeros(field, rows.count) for field in fields}
     with path.open("rb") as stream:
-        for first, place in _pieces(stream, rows, fields, where=where):
-            for name, values in place.items():
+        for first, piece in _pieces(stream, rows, fields, where=where):
+            for name, values in piece.items():
                 stored[name][first : first + len(values)] = values
     return {field.name: _values(field, stored[field.name], where) for field in fields}
 
 
-def _nothing(field: Field, count: int) -> np.ndarray:
-    """Zeros for the bytes of a column; of one without bytes empty text, or [row, 0]."""
+def _zeros(field: Field, count: int) -> np.ndarray:
+    """Zeros [row ...] of the type of a column; empty text or [row, 0] if it has no bytes."""
     if field.width:
         return np.zeros(count, _dtype(field))
     return np.zeros(count, "S1") if field.code == "A" else np.zeros((count, 0), "u1")
 
 
 def _dtype(field: Field) -> np.dtype:
-    """Type of the bytes of one row."""
+    """NumPy type of one row of a column in the file."""
     if field.ascii or field.code == "A":
         return np.dtype((f"S{field.width if field.ascii else field.letters}", field.shape))
     if field.code == "X":
@@ -96,9 +95,9 @@ def _dtype(field: Field) -> np.dtype:
 def _pieces(
     stream: BinaryIO, rows: Rows, fields: Sequence[Field], *, where: str
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """(first row, column name -> its bytes) of piece after piece of the table."""
+    """(first row, column name -> stored values) of successive blocks of rows."""
     fields = [field for field in fields if field.width]
-    if rows.length > _CHUNK:  # few long rows: only the bytes of the columns
+    if rows.length > _CHUNK:  # long rows: read only the bytes of these columns
         for row in range(rows.count):
             found = {}
             for field in fields:
@@ -132,7 +131,7 @@ def _exactly(stream: BinaryIO, size: int, where: str) -> bytes:
 
 
 def _values(field: Field, stored: np.ndarray, where: str) -> np.ndarray:
-    """What the bytes of one column mean."""
+    """Values of one column from its stored bytes: text, logicals, bits or scaled numbers."""
     if field.code == "A":
         return text_of(stored)
     if field.code == "L":
@@ -161,10 +160,11 @@ def _values(field: Field, stored: np.ndarray, where: str) -> np.ndarray:
 def scaled(
     stored: np.ndarray, unknown: np.ndarray, rule: tuple[Decimal, Decimal], *, code: str = ""
 ) -> np.ndarray:
-    """``scale * stored + zero``, with the unknown ones as NaN or masked.
+    """``scale * stored + zero``; unknown values are NaN or masked.
 
-    stored : native numbers. unknown : bool of the same shape, or empty where all are known. rule :
-    (scale, zero). code : of TFORMn, for the conventions of unsigned integers.
+    stored : numbers in native byte order. unknown : bool of the same shape, or empty if all values
+    are known. rule : (scale, zero). code : letter of TFORMn, for the convention of unsigned
+    integers.
     """
     scale, zero = rule
     values = stored
@@ -184,7 +184,7 @@ def scaled(
 
 
 def _exact(stored: np.ndarray, scale: int, zero: int, *, code: str) -> np.ndarray | None:
-    """``scale * stored + zero`` of integers; None where 64 bits do not hold it."""
+    """``scale * stored + zero`` of integers; None if the result exceeds 64 bits."""
     if stored.dtype.kind not in "iu":
         return None
     kind = _UNSIGNED.get((code, zero)) if scale == 1 else None
@@ -194,7 +194,7 @@ def _exact(stored: np.ndarray, scale: int, zero: int, *, code: str) -> np.ndarra
         kind = "i8" if -(2**63) <= low and high < 2**63 else "u8"
     if kind == "u8" and (low < 0 or high >= 2**64):
         return None
-    # Arithmetic modulo 2^64, which is exact wherever the result has 64 bits.
+    # Arithmetic modulo 2^64 is exact if the result fits into 64 bits.
     modulus = 2**64
     bits = stored.astype("i8").view("u8") if stored.dtype.kind == "i" else stored.astype("u8")
     bits = bits * np.uint64(scale % modulus) + np.uint64(zero % modulus)
@@ -202,7 +202,7 @@ def _exact(stored: np.ndarray, scale: int, zero: int, *, code: str) -> np.ndarra
 
 
 def _magnitude(values: np.ndarray) -> np.ndarray:
-    """Absolute values as unsigned integers, that of -2^63 included."""
+    """Absolute values as unsigned integers, also of -2^63."""
     if values.dtype.kind == "u":
         return values
     bits = values.astype("i8").view("u8")
@@ -210,7 +210,7 @@ def _magnitude(values: np.ndarray) -> np.ndarray:
 
 
 def _parsed(field: Field, text: np.ndarray, label: str) -> tuple[np.ndarray, np.ndarray]:
-    """(numbers, which are unknown) of a column of an ASCII table; an empty field is unknown."""
+    """(numbers, mask of unknown ones) of a column of an ASCII table; empty cells are unknown."""
     text = np.char.strip(text)
     unknown = (text == "") | (text == (field.null or "").strip())
     text = np.where(unknown, "0", np.char.replace(np.char.upper(text), "D", "E"))
@@ -223,7 +223,7 @@ def _parsed(field: Field, text: np.ndarray, label: str) -> tuple[np.ndarray, np.
             f"{label}: row {_first_bad(text, field.code) + 1} is no number. The file is damaged: "
             "fetch it again."
         ) from None
-    if field.letters:  # without a point the last digits are decimals
+    if field.letters:  # Fw.d and the like: without a decimal point the last d digits are decimals
         bare = (np.char.find(text, ".") < 0) & ~unknown
         numbers = np.where(bare, numbers / 10.0**field.letters, numbers)
     return numbers, unknown
@@ -256,7 +256,7 @@ def _whole(text: str, key: str, label: str) -> int:
 
 
 def text_of(stored: np.ndarray) -> np.ndarray:
-    """Text as ``str`` without padding; what stands behind a zero byte does not count.
+    """Text as ``str`` without padding; a zero byte ends the string.
 
     >>> text_of(np.array([b"ab  ", b"c"])).tolist()
     ['ab', 'c']

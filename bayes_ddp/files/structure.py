@@ -1,8 +1,9 @@
-"""What a FITS file says it holds, read from its raw bytes.
+"""Headers and sizes of a FITS file, parsed from its raw bytes.
 
-The FITS library is not asked: a damaged header can make it claim terabytes, hang, or kill the
-process. So headers are walked here first and every size is held against the file, and checksums
-are verified (``checksums``). Only then may the library open the file.
+A damaged header can make the FITS library allocate terabytes, hang or crash. Headers are therefore
+parsed here and every size is compared with the file before the library opens it.
+
+Source: FITS standard 4.0, sections 3 and 4.
 """
 
 import re
@@ -22,9 +23,9 @@ MAX_HDUS = 1000
 MAX_AXES = 16
 MAX_BYTES = 4 * 2**30
 MAX_ELEMENTS = 10**9
-MAX_TABLE_BYTES = 64 * 2**30  # read by column, so no more of it is in memory than is asked for
+MAX_TABLE_BYTES = 64 * 2**30  # tables are read by column, so only requested columns use memory
 
-_PIECE = 2**20  # bytes, in which padding is read
+_PIECE = 2**20  # bytes per read of the padding
 
 _CARD = re.compile(r"([A-Z0-9_-]{1,8}) *= *('(?:[^']|'')*'|[^/ ]+)")
 _BITPIX = (8, 16, 32, 64, -32, -64)
@@ -32,7 +33,11 @@ _BITPIX = (8, 16, 32, 64, -32, -64)
 
 @dataclass(frozen=True)
 class Hdu:
-    """One header-data unit: where its bytes are and what its header claims."""
+    """One header-data unit.
+
+    start : first byte in the file. header_bytes, data_bytes : sizes including padding. cards :
+    keyword -> value as text.
+    """
 
     index: int
     name: str
@@ -52,22 +57,22 @@ class Hdu:
         return int(self.cards.get("NAXIS2", 0))
 
     def columns(self) -> tuple[Field, ...]:
-        """The columns of a table in their order; none for an image."""
+        """The columns of a table in their order; empty for an image."""
         return fields_of(self.label, self.cards) if self.kind else ()
 
     @property
     def label(self) -> str:
-        """How messages call it, e.g. ``HDU 3 (B_FLUX)``."""
+        """Name of the HDU in messages, such as ``HDU 3 (B_FLUX)``."""
         return f"HDU {self.index} ({self.name})" if self.name else f"HDU {self.index}"
 
 
 def scan(plain: Path, path: Path | None = None) -> list[Hdu]:
-    """Every HDU of a file, with all sizes checked; no data is read.
+    """Every HDU of a file, with all sizes checked; no data are read.
 
-    plain : the bytes. path : how messages call the file, where that is another one.
+    plain : an uncompressed file. path : name of the file in messages; ``plain`` by default.
 
-    Raises BadFileError if the file is no plain FITS file, is cut short, or claims sizes beyond
-    4 GiB or 1e9 elements in one image, 64 GiB or 1e9 rows in one table.
+    Raises BadFileError if the file is not an uncompressed FITS file, is cut short, or has sizes
+    beyond 4 GiB or 1e9 elements in one image, 64 GiB or 1e9 rows in one table.
     """
     path = path or plain
     size, start = plain.stat().st_size, 0
@@ -80,14 +85,14 @@ def scan(plain: Path, path: Path | None = None) -> list[Hdu]:
             )
         while start < size and not (found and _is_padding(stream, start)):
             if len(found) == MAX_HDUS:
-                raise BadFileError(f"{path} has over {MAX_HDUS} HDUs, more than are read here.")
+                raise BadFileError(f"{path} has more HDUs than the limit of {MAX_HDUS}.")
             header = _read_header(path, stream, start, index=len(found))
             hdu = _measure(path, header, start, index=len(found))
             end = hdu.start + hdu.header_bytes + hdu.data_bytes
             if end > size:
                 raise BadFileError(
-                    f"{path}, {hdu.label}: cut short, the header asks for {end} bytes and the "
-                    f"file has {size}. Fetch it again."
+                    f"{path}, {hdu.label}: cut short, the header needs {end} bytes and the file "
+                    f"has {size}. Fetch it again."
                 )
             found.append(hdu)
             start = end
@@ -95,7 +100,7 @@ def scan(plain: Path, path: Path | None = None) -> list[Hdu]:
 
 
 def _is_padding(stream: BinaryIO, start: int) -> bool:
-    """Whether nothing but padding follows: NUL, blank, end of line or end of file (SUB)."""
+    """Whether only padding follows: NUL, blank, end of line or end of file (SUB)."""
     stream.seek(start)
     while piece := stream.read(_PIECE):
         if piece.strip(b"\0 \n\r\x1a"):
@@ -121,11 +126,11 @@ def _read_header(path: Path, stream: BinaryIO, start: int, *, index: int) -> byt
 
 
 def _measure(path: Path, header: bytes, start: int, *, index: int) -> Hdu:
-    """The HDU that begins with this header; raises BadFileError for impossible claims."""
+    """The HDU that begins with this header; raises BadFileError for impossible sizes."""
     if not header.isascii() or not header.decode("ascii").isprintable():
         raise BadFileError(
-            f"{path}, HDU {index}: its header is not printable ASCII, as FITS asks. The file is "
-            "damaged: fetch it again."
+            f"{path}, HDU {index}: its header is not printable ASCII, which FITS requires. The "
+            "file is damaged: fetch it again."
         )
     cards = _cards(header)
     name = cards.get("EXTNAME", "").strip()
@@ -148,14 +153,14 @@ def _measure(path: Path, header: bytes, start: int, *, index: int) -> Hdu:
     if cards.get("XTENSION", "").strip() in ("BINTABLE", "TABLE"):
         if len(shape) != 2 or bitpix != 8:
             raise BadFileError(
-                f"{where}: a table with BITPIX = {bitpix}, NAXIS = {axes} is none. The header is "
+                f"{where}: a table cannot have BITPIX = {bitpix}, NAXIS = {axes}. The header is "
                 "damaged: fetch the file again."
             )
         fields_of(where, cards)  # raises unless the columns fill the rows
         _bound(where, shape[1], data, limit=MAX_TABLE_BYTES)
     else:
         _bound(where, elements, data, limit=MAX_BYTES)
-    if cards.get("ZIMAGE") == "T":  # tile-compressed: what it unpacks to counts too
+    if cards.get("ZIMAGE") == "T":  # tile-compressed: bound the decompressed size too
         unpacked = [
             _integer(where, cards, f"ZNAXIS{i + 1}")
             for i in range(min(_integer(where, cards, "ZNAXIS"), MAX_AXES))
@@ -168,7 +173,7 @@ def _measure(path: Path, header: bytes, start: int, *, index: int) -> Hdu:
 
 
 def _cards(header: bytes) -> dict[str, str]:
-    """Keyword -> value as text, the first of each; strings without their quotes."""
+    """Keyword -> value as text, the first of each keyword; strings without their quotes."""
     cards: dict[str, str] = {}
     for i in range(0, len(header), 80):
         text = header[i : i + 80].decode("ascii")
@@ -199,6 +204,6 @@ def _integer(where: str, cards: dict[str, str], key: str, *, default: int | None
 def _bound(where: str, elements: int, data: int, *, limit: int) -> None:
     if elements > MAX_ELEMENTS or data > limit:
         raise BadFileError(
-            f"{where}: claims {elements} elements or rows, {data} bytes; at most {MAX_ELEMENTS} "
-            f"and {limit} are read of one HDU. Cut the file into smaller ones."
+            f"{where}: has {elements} elements or rows, {data} bytes; at most {MAX_ELEMENTS} "
+            f"and {limit} are read per HDU. Cut the file into smaller ones."
         )

@@ -1,4 +1,4 @@
-"""Tables as TOML text."""
+"""Dictionaries are written as TOML text; the standard library only reads TOML."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +7,10 @@ __all__ = ["to_toml"]
 
 
 def to_toml(table: Mapping[str, Any], heading: str = "") -> str:
-    """A table of scalars, lists and further tables as TOML text.
+    """A dictionary of scalars, lists and dictionaries as TOML text.
 
-    Raises TypeError for a value that TOML has no word for, None among them: leave such keys out.
+    heading : name of the table; empty for the top level. Raises TypeError for a value that TOML
+    cannot represent, such as None.
     """
     plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
     inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
@@ -43,4 +44,4 @@ def _value(value: Any) -> str:
             return '"' + "".join(c if c >= " " else f"\\u{ord(c):04x}" for c in escaped) + '"'
         case list() | tuple():
             return "[" + ", ".join(_value(item) for item in value) + "]"
-    raise TypeError(f"TOML has no word for {value!r} of type {type(value).__name__}.")
+    raise TypeError(f"TOML cannot represent {value!r} of type {type(value).__name__}.")

@@ -55,7 +55,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Places that were drawn, and the masses that could be seen there.
+    """Positions that were drawn, and the masses that could be seen there.
 
     component : [star], position in ``COMPONENTS``. lon, lat : rad, Galactic. distance : kpc.
     position : [star 3], (R, phi, z). mass_low, mass_high : Msun.

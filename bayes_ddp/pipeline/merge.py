@@ -1,9 +1,8 @@
-"""From parts to the catalogue; nothing but the parts is read.
+"""The catalogue of a run is computed from its part files only.
 
-Parts may have different columns of the input: what one lacks is unknown there. A spectrum that is
-in two parts, because a file was given twice, gets ``#2`` behind its identifier and a warning. Two
-stars of one TARGETID that have the velocity of one row lose their labels: one part alone cannot
-know of the other.
+Parts may have different columns of the input; a missing column is unknown. A spectrum in two
+parts, because a file is listed twice, gets the suffix ``#2`` and a warning. Two stars with one
+TARGETID and the velocity of one row lose their labels; this is only visible with all parts.
 """
 
 import warnings
@@ -20,8 +19,8 @@ from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.parts import Part, read_part
 from bayes_ddp.labels import LABELS
 from bayes_ddp.spectra.desi.columns import MISSING
-from bayes_ddp.tables.repeats import told_apart
-from bayes_ddp.tables.sky import place_numbers, places_of
+from bayes_ddp.tables.repeats import distinct_names
+from bayes_ddp.tables.sky import position_numbers, positions_of
 
 __all__ = ["merge"]
 
@@ -31,7 +30,7 @@ def merge(
 ) -> tuple[Table, dict[str, str | int | float]]:
     """(catalogue, header cards) of parts, in their order.
 
-    limits : what the emulator knows of each label. fatal : bits of stars without labels.
+    limits : trained range and error of each label. fatal : bits of stars without labels.
 
     Raises ValueError for a part that cannot be read.
     """
@@ -39,14 +38,14 @@ def merge(
     for path in paths:
         part = read_part(path)
         if part is None:
-            raise ValueError(f"{path} is damaged. Run again: it is made afresh.")
+            raise ValueError(f"{path} is damaged. Run again: it will be computed again.")
         cards = dict(part.provenance or {})
         key = part.key
         if len(part):
             tables.append(make_catalogue(part, limits=limits, fatal=fatal))
     table = _stacked(tables) if tables else Table()
     if tables:
-        names, doubled = told_apart(np.asarray(table[key]))
+        names, doubled = distinct_names(np.asarray(table[key]))
         for column, values in ((key, names), ("WARN", np.asarray(table["WARN"]) | doubled)):
             about = table[column]
             table[column] = values
@@ -56,29 +55,29 @@ def merge(
 
 
 def _shared_velocities(table: Table) -> np.ndarray:
-    """[row] bool, whether stars at several places have one TARGETID and one velocity."""
+    """[row] bool, whether stars at several positions have one TARGETID and one velocity."""
     names = ("TARGETID", "TARGET_RA", "TARGET_DEC", "PMRA", "PMDEC", "REF_EPOCH")
     columns = {n.lower(): np.asarray(table[n]) for n in names if n in table.colnames}
-    places = places_of(columns, [("target_ra", "target_dec")], where="catalogue")
+    positions = positions_of(columns, [("target_ra", "target_dec")], where="catalogue")
     velocity = np.asarray(table["VRAD_IN"])
     wrong = np.zeros(len(table), bool)
-    if places is None or "targetid" not in columns:
+    if positions is None or "targetid" not in columns:
         return wrong
     trusted = np.isfinite(velocity) & ((np.asarray(table["WARN"]) & int(WARN.BAD_RV)) == 0)
-    rows = np.flatnonzero(trusted & places.known)
+    rows = np.flatnonzero(trusted & positions.known)
     code = np.unique(
         np.stack([columns["targetid"][rows], velocity[rows].view(np.int64)]),
         axis=1,
         return_inverse=True,
     )[1].reshape(-1)
-    number = place_numbers(code, places.take(rows))
+    number = position_numbers(code, positions.take(rows))
     several = np.unique(code[number > 0])
     wrong[rows[np.isin(code, several)]] = True
     return wrong
 
 
 def _withdraw(table: Table, rows: np.ndarray) -> None:
-    """Take the labels of these rows away, with warnings."""
+    """Set the labels of these rows to NaN, with warnings."""
     if not rows.any():
         return
     first = np.asarray(table["TARGETID"])[rows][0]
@@ -96,7 +95,7 @@ def _withdraw(table: Table, rows: np.ndarray) -> None:
 
 
 def _stacked(tables: list[Table]) -> Table:
-    """One table of all rows; columns that some tables lack say that nothing is known there."""
+    """One table of all rows; columns that a table lacks have the value of ``_missing``."""
     names = list(dict.fromkeys(name for table in tables for name in table.colnames))
     for table in tables:
         for name in names:
@@ -109,18 +108,18 @@ def _stacked(tables: list[Table]) -> Table:
 
 
 def _missing(name: str, dtype: np.dtype) -> float | int | str | bool:
-    """What stands in a column where a file does not have it."""
+    """The value of a column in rows of a file that does not have it."""
     if name in MISSING:
         return MISSING[name]
     return {"f": np.nan, "i": -1, "u": 0, "b": False}.get(dtype.kind, "")
 
 
 def part_of(paths: Sequence[Path], row: int) -> tuple[Part, int]:
-    """(part, row in it) of a row of the catalogue that ``merge`` makes of these parts."""
+    """(part, row in it) of a row of the catalogue that ``merge`` computes from these parts."""
     for path in paths:
         part = read_part(path)
         assert part is not None, path
         if row < len(part):
             return part, row
         row -= len(part)
-    raise IndexError(f"The parts hold no row {row}.")
+    raise IndexError(f"The parts have no row {row}.")

@@ -1,12 +1,12 @@
-"""Spectra in arrays of any origin to ``RawSpectra``: from memory, and what ``table`` reads.
+"""Spectra in arrays of any origin become ``RawSpectra``; ``table`` reads such arrays from files.
 
-Pixels are kept as they are; all spectra share one list of wavelengths. Where it jumps (a gap
-between orders or arms) the spectrum is cut into arms, each with its own pseudo-continuum; where a
-few pixels are missing, masked ones stand for them (``gaps``).
+All spectra share one list of wavelengths and are not resampled. A long gap between orders or arms
+cuts the spectrum into arms, each with its own pseudo-continuum; short gaps are filled with masked
+pixels (``gaps``).
 
-Spectra without errors get a flat signal-to-noise ratio of 100 here and ``WARN.NO_ERRORS``; the
-pipeline replaces it by an estimate from the residuals of a first fit. Without errors nothing
-marks a bad pixel, so flux that is not positive counts as missing.
+Spectra without errors get a flat signal-to-noise ratio of 100 here and ``WARN.NO_ERRORS``; ``fit``
+replaces it by an estimate from the residuals of a first fit. Without errors a bad pixel cannot be
+marked by ``ivar = 0``, so flux that is not positive counts as missing.
 """
 
 from collections import Counter
@@ -22,17 +22,17 @@ from bayes_ddp.spectra.names import check_text, clean_names, filled
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.quantities import Sampled, SpectrumLike, numbers, per_pixel, sampled
 from bayes_ddp.spectra.raw import RawArm, RawSpectra
-from bayes_ddp.spectra.velocities import believed
+from bayes_ddp.spectra.velocities import usable_velocities
 from bayes_ddp.spectra.widths import BROADEST, usable, usable_widths
 
 __all__ = ["GUESSED_SNR", "air_to_vacuum", "check_names", "from_arrays", "per_star", "span"]
 
 GUESSED_SNR = 100.0
-"""Per pixel, of spectra without errors, until their residuals are known."""
+"""S/N per pixel assumed for spectra without errors until residuals of a fit are known."""
 
 _SHORTEST, _LONGEST = 1000.0, 30_000.0  # Å; beyond them the unit is most likely another
-_MOST_VRAD_ERR = 300.0  # km/s; one that a user states is believed where a survey's is not
-_AIR_FROM = 2000.0  # Å; below, wavelengths are given in vacuum by convention
+_MOST_VRAD_ERR = 300.0  # km/s; a user's velocity error is accepted up to this
+_AIR_FROM = 2000.0  # Å; shorter wavelengths are in vacuum by convention
 
 
 def from_arrays(
@@ -51,7 +51,7 @@ def from_arrays(
 ) -> RawSpectra:
     """Spectra of the survey 'table', one per row of ``flux``.
 
-    Every array may be an astropy Quantity; without a unit it is in the unit given here.
+    Every array may be an astropy Quantity; without a unit it is in the unit stated below.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ def from_arrays(
         Or a ``specutils.Spectrum``, or a list of them on one spectral axis, which also contain
         flux, uncertainty and mask.
     flux : [pixel] or [star pixel], any unit per Å
-        The unit is not kept. Where ``flux`` is a masked array, masked pixels are not fitted.
+        The unit is not kept. Masked pixels of a masked array are not fitted.
     ivar : [pixel] or [star pixel], 1 / flux unit squared
         Inverse variance; 0 marks a masked pixel.
     error : [pixel] or [star pixel], flux unit
-        Standard deviation instead of ``ivar``; 0 marks a masked pixel. Without both, errors are
-        estimated when the spectra are fitted.
+        Standard deviation instead of ``ivar``; 0 marks a masked pixel. If neither is passed,
+        errors are estimated when the spectra are fitted.
     fwhm : one number, [pixel] or [star pixel], Å
         Full width at half maximum of the LSF, at most 20 Å. Pixels with another width in an array
         are masked, and their star has ``WARN.LSF_WARN``.
@@ -75,14 +75,14 @@ def from_arrays(
         1500 km/s, has ``WARN.BAD_RV`` and is not fitted. One whose standard deviation is not
         positive or above 300 km/s has ``WARN.RV_WARN`` and a standard deviation of 30 km/s.
     names : [star]
-        Identifiers, all different; default ``star``, or ``star-00000`` and so on, also for a
-        single name that is empty. Blanks around a name are not kept.
+        Identifiers, all different, stripped of surrounding blanks. The default is ``star`` for one
+        spectrum, else ``star-00000`` and so on, which also replaces empty names.
     ebv : one number or [star], mag
-        Reddening, which decides whether diffuse interstellar bands are masked.
+        Reddening E(B-V); diffuse interstellar bands are masked above 0.1 mag or if it is unknown.
     air
         Whether wavelengths are in air; they are converted to vacuum (Morton 2000).
 
-    Raises ValueError for anything that does not fit together, with the next step.
+    Raises ValueError for units, shapes or values that are not consistent.
 
     Examples
     --------
@@ -117,10 +117,10 @@ def from_arrays(
 
 
 def air_to_vacuum(wave: np.ndarray) -> np.ndarray:
-    """Vacuum wavelengths, Å, of air wavelengths, Å; those below 2000 Å are vacuum as they are.
+    """Vacuum wavelengths, Å, from air wavelengths, Å; below 2000 Å they are returned unchanged.
 
     The refractive index of standard air is that of Morton (2000), ApJS 130, 403, Eq. 8 (Birch &
-    Downs 1994); it is a function of the vacuum wavelength, so it is found by iteration.
+    Downs 1994). It is a function of the vacuum wavelength, so the equation is solved by iteration.
 
     >>> float(np.round(air_to_vacuum(np.array([5889.950]))[0], 2))
     5891.58
@@ -135,17 +135,17 @@ def air_to_vacuum(wave: np.ndarray) -> np.ndarray:
 
 
 def check_names(names: np.ndarray) -> None:
-    """Raise ValueError where a name comes twice: rows of the catalogue are known by it."""
+    """Raise ValueError for a repeated name, since names identify rows of the catalogue."""
     twice = [name for name, number in Counter(names.tolist()).items() if number > 1]
     if twice:
         raise ValueError(
-            f"The name {twice[0]!r} belongs to more than one spectrum, and rows are told apart by "
-            "it. Give names that differ from star to star."
+            f"The name {twice[0]!r} belongs to more than one spectrum, and names identify the "
+            "rows of the catalogue. Give each star its own name."
         )
 
 
 def per_star(name: str, values: np.ndarray, stars: int) -> np.ndarray:
-    """[star], of one value or of one per star; ValueError for any other number of values."""
+    """[star], from one value or one per star; ValueError for any other number of values."""
     if values.size not in (1, stars):
         raise ValueError(
             f"'{name}' has {values.size} values for {stars} stars. Give one per star, or one for "
@@ -155,12 +155,12 @@ def per_star(name: str, values: np.ndarray, stars: int) -> np.ndarray:
 
 
 def span(wave: np.ndarray) -> str:
-    """How messages describe a list of wavelengths."""
+    """Number of pixels and first and last wavelength as text for messages."""
     return f"{len(wave)} pixels, {wave[0]:.6g} to {wave[-1]:.6g}"
 
 
 def _pixels(sample: Sampled) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(flux, ivar [star pixel], both float32, WARN bits [star]), with ivar = 0 where masked."""
+    """(flux and ivar [star pixel] float32, WARN bits [star]); masked pixels have ivar = 0."""
     unit = _unit(np.where(sample.masked, np.nan, sample.flux))
     flux = sample.flux / unit
     warn = np.zeros(len(flux), np.int64)
@@ -180,9 +180,9 @@ def _pixels(sample: Sampled) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _unit(flux: np.ndarray) -> np.ndarray:
-    """[star 1], a power of two by which to divide so that float32 holds flux and ivar.
+    """[star 1], power of two that scales the flux so that flux and ivar fit into float32.
 
-    1 where the median flux is between 1e-3 and 1e6 as it is, or not known.
+    It is 1 if the median flux is between 1e-3 and 1e6, or not known.
     """
     size = np.abs(np.where(np.isfinite(flux) & (flux != 0), flux, np.nan))
     known = np.isfinite(size).any(axis=1)
@@ -193,13 +193,13 @@ def _unit(flux: np.ndarray) -> np.ndarray:
 
 
 def _guessed(flux: np.ndarray) -> np.ndarray:
-    """[star pixel] ivar of a flat signal-to-noise ratio: noise in proportion to the flux."""
+    """[star pixel] ivar of a flat signal-to-noise ratio: noise proportional to the flux."""
     bright = np.where(np.isfinite(flux) & (flux > 0), flux, np.inf)
     return (GUESSED_SNR / bright) ** 2
 
 
 def _wavelengths(wave: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """[pixel], checked: as many as there are fluxes, the same for all stars, ascending, in Å."""
+    """[pixel], Å; ValueError unless they match the flux, are the same for all stars and ascend."""
     if wave.ndim == 2 and len(wave) and np.array_equal(wave, np.broadcast_to(wave[0], wave.shape)):
         wave = wave[0]
     if len(shape) != 2 or wave.shape != shape[1:] or wave.size < 2:
@@ -256,18 +256,18 @@ def _widths(
 def _velocities(
     vrad: ArrayLike, vrad_err: ArrayLike, stars: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(vrad, its error, WARN bits), each [star], as ``believed`` has them."""
+    """(vrad, its error, WARN bits), each [star], after the checks of ``usable_velocities``."""
     velocity = per_star("vrad", numbers("vrad", vrad, u.km / u.s), stars)
     spread = per_star("vrad_err", numbers("vrad_err", vrad_err, u.km / u.s), stars)
-    return believed(velocity, spread, largest=_MOST_VRAD_ERR)
+    return usable_velocities(velocity, spread, largest=_MOST_VRAD_ERR)
 
 
 def _names(names: ArrayLike | None, stars: int) -> np.ndarray:
-    """[star] text without blanks around it, all different."""
+    """[star] names without surrounding blanks; ValueError unless all are different."""
     if names is None:
         return np.array(["star"] if stars == 1 else [f"star-{i:05d}" for i in range(stars)])
-    given = clean_names(per_star("names", np.ma.asanyarray(names), stars))
-    text = filled(given, np.array([f"star-{i:05d}" for i in range(stars)]))
+    cleaned = clean_names(per_star("names", np.ma.asanyarray(names), stars))
+    text = filled(cleaned, np.array([f"star-{i:05d}" for i in range(stars)]))
     check_text(text)
     check_names(text)
     return text

@@ -1,4 +1,4 @@
-"""What a survey's own class says about odd stars, in the words of SDSS, LAMOST and DESI."""
+"""Warnings for unusual stars from the spectral classes of SDSS, LAMOST and DESI."""
 
 import re
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ _SPECTRAL = re.compile(r"(?:sd|d|g|es)?([OBMLT])(?:\d|$)")
 
 
 def class_warning(columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """[star] int64: ``WD``, ``CARBON``, ``HOT`` and ``COOL`` by the survey's subclass, else 0.
+    """[star] int64, bits ``WD``, ``CARBON``, ``HOT`` and ``COOL`` from the survey's subclass.
 
-    columns : name -> [star]; ``SUBCLASS`` (LAMOST, SDSS) or ``SUBTYPE`` (redrock) is read.
+    columns : name -> [star]; ``SUBCLASS`` (LAMOST, SDSS) and ``SUBTYPE`` (redrock) are read.
     """
     count = len(next(iter(columns.values()), ()))
     warn = np.zeros(count, np.int64)
@@ -28,7 +28,7 @@ def class_warning(columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _bits(subclass: str) -> int:
-    """Bits of one subclass.
+    """Warning bits of one subclass.
 
     >>> _bits("M5") == WARN.COOL, _bits("CarbonWD") == WARN.CARBON | WARN.WD, _bits("G2")
     (True, True, 0)

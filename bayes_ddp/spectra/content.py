@@ -1,4 +1,4 @@
-"""Which arrays a user's file has: of a table, of images or of an archive, and how many spectra."""
+"""Arrays and number of spectra of a user's file: a table, FITS images or an npz archive."""
 
 import re
 import zipfile
@@ -17,7 +17,9 @@ __all__ = ["count_spectra", "read_content"]
 
 
 def read_content(path: Path, *, wave: str = "wave", flux: str = "flux") -> Content:
-    """The arrays of a file: those of the table that has the wavelengths, else of its images.
+    """The arrays of a file: of the table that has the wavelengths, else of its images.
+
+    wave, flux : names of the arrays with the wavelengths and the fluxes, in any case.
 
     Raises BadFileError for files that cannot be read, and for npz archives with Python objects.
     """
@@ -32,16 +34,16 @@ def read_content(path: Path, *, wave: str = "wave", flux: str = "flux") -> Conte
         objects = [name for name, (_, dtype) in _npz_headers(path).items() if dtype.hasobject]
         if objects:
             raise BadFileError(
-                f"{path} cannot be read as npz: {objects} hold Python objects, and nothing is "
-                "unpickled here. Save them as numbers or as text of type str."
+                f"{path} cannot be read as npz: {objects} contain Python objects, which are not "
+                "unpickled for safety. Save them as numbers or as text of type str."
             )
     return read_arrays(path, wave)
 
 
 def count_spectra(path: Path, *, wave: str, flux: str) -> int:
-    """Number of spectra in a file; of npz and FITS files from their headers alone.
+    """Number of spectra in a file; only the headers of npz and FITS files are read.
 
-    wave, flux : names of the arrays.
+    wave, flux : names of the arrays, in any case.
 
     Raises BadFileError for files that cannot be read or have no such array.
     """
@@ -58,7 +60,7 @@ def count_spectra(path: Path, *, wave: str, flux: str) -> int:
 
 
 def _npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Lower-case name -> (shape, dtype) of the arrays of an archive; none where it is damaged."""
+    """Lower-case name -> (shape, dtype) of the arrays of an archive; empty if it is damaged."""
     found: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
     try:
         with zipfile.ZipFile(path) as archive:
@@ -74,7 +76,10 @@ def _npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 
 
 def _fits_shape(path: Path, wave: str, flux: str) -> tuple[int, ...] | None:
-    """(row, pixel) or (pixel,) of the fluxes of a FITS table, from its header; None for others."""
+    """Shape of the fluxes of a FITS file from its headers; None if they do not determine it.
+
+    (row, pixel) or (pixel,) of a table; (1,) of an image.
+    """
     for hdu in scan_fits(path):
         forms = {
             hdu.cards.get(f"TTYPE{i}", "").strip().lower(): hdu.cards.get(f"TFORM{i}", "")

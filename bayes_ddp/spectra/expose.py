@@ -1,8 +1,8 @@
-"""DESI-like coadds of stars whose spectra are known: shift, blur, redden, add noise and faults.
+"""DESI-like coadds are simulated from known spectra: Doppler shift, LSF, reddening, noise, faults.
 
-This is the fit's opposite number and shares no code with its forward model: float64 NumPy, a
-quintic spline through each physical spectrum and direct quadrature of the line-spread function at
-every pixel. What comes out is a plain record; ``coadd_writer`` puts it into files.
+The simulation shares no code with the forward model of the fit: it uses float64 NumPy, a quintic
+spline through each physical spectrum and direct quadrature of the line-spread function at every
+pixel. The result is a record of arrays, which ``desi.writer`` writes to files.
 """
 
 from dataclasses import dataclass as record
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 LSF_RANGE = {"B": (1.58, 1.72), "R": (1.49, 1.56), "Z": (1.66, 1.98)}
-"""Gaussian FWHM of real DESI fibres, Å, lowest and highest."""
+"""Arm -> lowest and highest Gaussian FWHM of real DESI fibres, Å."""
 
 MASKED = 4
 """Value in MASK of a pixel that the survey rejects."""
@@ -45,15 +45,15 @@ _R_LAW = 3.1  # A_V / E(B-V)
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Simulation:
-    """What is simulated.
+    """Settings of a simulated coadd.
 
-    stars : number of fibres; spectra are used in turn while they are few.
+    stars : number of fibres; spectra are repeated in turn if there are fewer.
     snr_low, snr_high : range of the median S/N per pixel of the R arm, uniform in its logarithm.
-    survey : key of ``SURVEYS`` whose format is made; DESI so far.
-    bad_fraction : fraction of pixels that are flagged in MASK and hold garbage; a tenth as many
-        more have ivar = 0.
-    ebv_max : mag, E(B-V) is uniform from 0 to this.
-    vrad_sd : km/s, standard deviation of the velocities, cut at 600 km/s.
+    survey : key of ``SURVEYS`` whose format is written; only 'desi'.
+    bad_fraction : fraction of pixels that are flagged in MASK and have random values; a tenth as
+        many more have ivar = 0.
+    ebv_max : mag, upper end of the uniform distribution of E(B-V) from 0.
+    vrad_sd : km/s, standard deviation of the velocities, clipped at 600 km/s.
     """
 
     stars: Annotated[int, Field(ge=1, le=100_000)] = 64
@@ -79,7 +79,9 @@ class ModelSpectra:
 
     wave : [pixel], Å vacuum, evenly spaced, from below 3590 to above 9845 Å.
     flux : [spectrum pixel], any flux unit per Å, with the slope of the true continuum.
-    fwhm : Å, Gaussian LSF that the spectra already have; below every fibre's.
+    fwhm : Å, FWHM of the Gaussian LSF that the spectra already have; below that of every fibre.
+
+    Raises ValueError for wavelengths that do not cover the arms at 600 km/s.
     """
 
     wave: np.ndarray
@@ -97,9 +99,10 @@ class ModelSpectra:
 
 @record(frozen=True)
 class CoaddArm:
-    """One arm of a simulated coadd; [star pixel] but for ``resolution`` [star diagonal pixel].
+    """One arm of a simulated coadd.
 
-    ``model`` is the noise-free flux that ``flux`` scatters about with ``1 / sqrt(ivar)``.
+    resolution is [star diagonal pixel], the other arrays are [star pixel]: flux and model (noise-
+    free) in 1e-17 erg/s/cm2/Å, ivar, bits of MASK, and fwhm in Å.
     """
 
     flux: np.ndarray
@@ -112,13 +115,13 @@ class CoaddArm:
 
 @record(frozen=True)
 class Coadd:
-    """A simulated coadd and the truth behind it.
+    """A simulated coadd and its true values.
 
     arms : arm name -> pixels.
-    source : [star], which of the model spectra it was.
+    source : [star], index of the model spectrum.
     targetid, ra, dec : [star], identifiers and degrees.
-    vrad, ebv, snr : [star], true velocity km/s, true reddening mag, S/N aimed at in R.
-    vrad_seen, vrad_err : [star], km/s, what the velocity catalogue says.
+    vrad, ebv, snr : [star], true velocity km/s, true E(B-V) mag, intended median S/N in R.
+    vrad_seen, vrad_err : [star], km/s, velocity and error in the velocity catalogue.
     """
 
     arms: dict[str, CoaddArm]
@@ -135,10 +138,7 @@ class Coadd:
 
 @record(frozen=True)
 class Fibres:
-    """What fibres point at: [star] arrays.
-
-    source : which of the model spectra. vrad : km/s. ebv : mag. snr : median S/N in R.
-    """
+    """Targets, each [star]: index of the model spectrum, vrad km/s, ebv mag, median S/N in R."""
 
     source: np.ndarray
     vrad: np.ndarray
@@ -179,7 +179,7 @@ def simulate_coadd(truth: ModelSpectra, settings: Simulation, key: int) -> Coadd
 def expose(
     truth: ModelSpectra, fibres: Fibres, settings: Simulation, *, rng: np.random.Generator
 ) -> dict[str, CoaddArm]:
-    """Arm -> pixels of given stars: shifted, blurred, reddened, with noise and bad pixels."""
+    """Arm -> observed pixels of the stars in ``fibres``, with noise and bad pixels."""
     n = len(fibres.source)
     fwhm = {arm: _draw_fwhm(arm, n, rng) for arm in DESI_WAVE}
     model = {arm: np.zeros((n, wave.size)) for arm, wave in DESI_WAVE.items()}
@@ -188,7 +188,7 @@ def expose(
         for arm, wave in DESI_WAVE.items():
             seen = observe(spline, wave, fwhm[arm][i], vrad=fibres.vrad[i], intrinsic=truth.fwhm)
             model[arm][i] = seen * _extinction(wave, fibres.ebv[i])
-    # As faint as such a S/N is in a survey exposure: flux in units of 1e-17 erg/s/cm2/Å.
+    # Flux in 1e-17 erg/s/cm2/Å at the level that has this S/N in a survey exposure.
     scale = _SKY_LEVEL * (fibres.snr / np.median(model["R"], axis=1))[:, None]
     model = {arm: flux * scale for arm, flux in model.items()}
     sigma = _noise(model, fibres.snr)
@@ -201,7 +201,7 @@ def expose(
 def observe(
     spline: BSpline, wave: np.ndarray, fwhm: np.ndarray, *, vrad: float, intrinsic: float
 ) -> np.ndarray:
-    """One spectrum as a spectrograph sees it: Doppler-shifted, blurred, at the centres of pixels.
+    """[pixel], flux of one spectrum after Doppler shift and LSF at the centres of the pixels.
 
     Parameters
     ----------
@@ -212,16 +212,16 @@ def observe(
     vrad
         km/s.
     intrinsic
-        Å, FWHM that the spectrum has at rest already.
+        Å, FWHM that the spectrum already has in the rest frame.
 
-    Raises ValueError where the fibre would have to be sharper than the spectrum.
+    Raises ValueError if an LSF of the fibre is narrower than that of the spectrum.
     """
     factor = float(doppler_factor(vrad))
     square = np.asarray(fwhm) ** 2 - (intrinsic * factor) ** 2
     if np.min(square) <= 0:
         raise ValueError(
-            f"An LSF of {np.min(fwhm):.2f} Å cannot be made from spectra that have "
-            f"{intrinsic * factor:.2f} Å already: give sharper model spectra."
+            f"An LSF of {np.min(fwhm):.2f} Å cannot be simulated with spectra that already have "
+            f"{intrinsic * factor:.2f} Å: give sharper model spectra."
         )
     sigma = np.sqrt(square) / FWHM_PER_SIGMA
     weight = np.exp(-0.5 * _NODES**2)
@@ -230,7 +230,7 @@ def observe(
 
 
 def _draw_fwhm(arm: str, count: int, rng: np.random.Generator) -> np.ndarray:
-    """[star pixel] Å: a parabola along wavelength for each fibre, within the range of the arm."""
+    """[star pixel], Å, a parabola along wavelength per fibre within the range of the arm."""
     low, high = LSF_RANGE[arm]
     x = np.linspace(0, 1, DESI_WAVE[arm].size)
     start, middle, end = rng.uniform(0.25, 0.75, (3, count, 1))
@@ -239,7 +239,7 @@ def _draw_fwhm(arm: str, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _extinction(wave: np.ndarray, ebv: float) -> np.ndarray:
-    """[pixel], fraction of the light that passes; a power law close to the optical curve."""
+    """[pixel], transmitted fraction of the light; a power law close to the optical curve."""
     return 10 ** (-0.4 * _R_LAW * ebv * (wave / 5500.0) ** -1.3)
 
 
@@ -250,7 +250,7 @@ _OTHER_SKY = (5578.9, 5891.6, 5897.6, 6302.0, 6365.5, 7278.0, 7318.0)
 def _sky_sigma(arm: str) -> np.ndarray:
     """[pixel], noise of the sky background in units of that at 7000 Å.
 
-    Rises fourfold to the blue edge as the throughput falls, at the dichroics and under sky lines.
+    It is larger at the blue edge (fourfold, low throughput), dichroics and sky lines.
     """
     wave = DESI_WAVE[arm]
     smooth = 0.9 + 3.0 * np.exp(-(wave - 3600) / 350) + 1.2 * np.exp(-(wave - 3600) / 1500)

@@ -1,10 +1,9 @@
-"""Spectra in one-dimensional FITS images, as most libraries of stars come.
+"""Spectra are read from one-dimensional FITS images, the format of most stellar libraries.
 
-An image holds the flux; the header says which wavelength each pixel has: CRVAL1 at pixel CRPIX1,
-and the step CD1_1 or CDELT1. Further images of the same length, such as errors, are known by
-their EXTNAME. What the header does not say is not guessed: without CUNIT1 wavelengths are in Å
-(another unit is out of range and refused), and air or vacuum is a setting where CTYPE1 does not
-tell.
+An image contains the flux; the header defines the wavelengths: CRVAL1 at pixel CRPIX1, and the
+step CD1_1 or CDELT1. Further images of the same length, such as errors, are named by their
+EXTNAME. Without CUNIT1 wavelengths are in Å (another unit is out of range and refused). Air or
+vacuum must be set by the user if the header does not define it.
 
 Sources: FITS standard 4.0, section 8; Greisen et al. (2006), A&A 446, 747 (AWAV, WAVE and -LOG);
 DC-FLAG of IRAF.
@@ -35,7 +34,7 @@ _NO_WAVELENGTH = (
     "PIXEL",
     "MULTISPE",
 )
-"""Beginnings of CTYPE1 for axes other than wavelengths, or of several spectra."""
+"""Prefixes of CTYPE1 for axes that are not wavelengths, or for several spectra."""
 
 
 def is_spectrum_image(hdu: Hdu) -> bool:
@@ -47,7 +46,7 @@ def is_spectrum_image(hdu: Hdu) -> bool:
 
 
 def has_spectrum_image(file: FitsFile) -> bool:
-    """The same of an open file; its first image counts."""
+    """Whether the first image of an open file is a spectrum, as in ``is_spectrum_image``."""
     for hdu in range(len(file.names)):
         header = file.header(hdu)
         if int(header.get("NAXIS", 0)) and "TFIELDS" not in header:
@@ -62,14 +61,16 @@ def read_image(path: Path, *, wave: str = "wave", flux: str = "flux") -> Content
 
     Parameters
     ----------
-    wave : name of the array that is made of the header, in the unit of CUNIT1.
+    wave
+        Name for the array of wavelengths, which is computed from the header in the unit of CUNIT1.
     flux
-        EXTNAME of the image with the flux; the first image of the file has this name too.
+        EXTNAME of the image with the flux, and its name in the result. The first image is read if
+        none has this name.
 
     Images of other lengths are left out. Metadata are the cards of the primary header and those
-    of the image; ``wave_unit`` is the unit of the wavelengths, where the header says.
+    of the image; ``wave_unit`` is the unit of the wavelengths, if the header has it.
 
-    Raises BadFileError for files that cannot be read, and for axes that are no wavelengths.
+    Raises BadFileError for files that cannot be read, and for axes that are not wavelengths.
     """
     with open_fits(path) as file:
         headers = [file.header(i) for i in range(len(file.names))]
@@ -94,7 +95,7 @@ def read_image(path: Path, *, wave: str = "wave", flux: str = "flux") -> Content
 
 
 def stated_air(meta: Mapping[str, Any]) -> bool | None:
-    """Whether wavelengths are in air, by the cards CTYPE1, AIRORVAC and VACUUM; None if unsaid.
+    """Whether wavelengths are in air, by the cards CTYPE1, AIRORVAC and VACUUM; None without them.
 
     >>> stated_air({"ctype1": "AWAV-LOG"}), stated_air({"airorvac": "vac"}), stated_air({})
     (True, False, None)
@@ -114,7 +115,7 @@ def stated_air(meta: Mapping[str, Any]) -> bool | None:
 
 
 def _one_row(where: str, image: np.ndarray, header: Mapping[str, Any]) -> np.ndarray:
-    """[pixel] float64 of an image with one axis, NaN where an integer image is BLANK."""
+    """[pixel] float64 of an image with one axis; BLANK pixels of an integer image are NaN."""
     if image.size != max(image.shape):
         raise BadFileError(
             f"{where}: the image has the shape {image.shape}, and a spectrum has one axis. "
@@ -128,7 +129,7 @@ def _one_row(where: str, image: np.ndarray, header: Mapping[str, Any]) -> np.nda
 
 
 def _wavelengths(path: Path, header: Mapping[str, Any], pixels: int) -> tuple[np.ndarray, str]:
-    """([pixel] wavelengths in the unit of the header, that unit or '')."""
+    """([pixel] wavelengths in the unit of the header, that unit or an empty text)."""
     kind, unit = (str(header.get(key) or "").strip() for key in ("CTYPE1", "CUNIT1"))
     first, second, algorithm = (*kind.upper().partition("-"),)
     if kind.upper().startswith(_NO_WAVELENGTH) or (second and algorithm not in ("", "LOG")):
@@ -154,14 +155,14 @@ def _wavelengths(path: Path, header: Mapping[str, Any], pixels: int) -> tuple[np
 def _card(
     path: Path, header: Mapping[str, Any], *keys: str, default: float | None = None
 ) -> float:
-    """The number of the first of these cards that is there and, but for the last, is not 0."""
+    """The value of the first of these cards that exists; a 0 is skipped if another one follows."""
     found = [header[key] for key in keys if header.get(key) not in (None, "")]
     found = [value for value in found[:-1] if value != 0] + found[-1:]
     value = found[0] if found else default
     if not isinstance(value, int | float) or isinstance(value, bool) or not np.isfinite(value):
         raise BadFileError(
-            f"{path}: {' or '.join(keys)} is {value!r}, and wavelengths are made of CRVAL1 and "
-            "CD1_1 or CDELT1, which have to be numbers. Correct the header, or write a table."
+            f"{path}: {' or '.join(keys)} is {value!r}, and wavelengths are computed from CRVAL1 "
+            "and CD1_1 or CDELT1, which must be numbers. Correct the header, or write a table."
         )
     if value == 0 and default is None and "CRVAL1" not in keys:
         raise BadFileError(f"{path}: the step {' or '.join(keys)} is 0. Correct the header.")

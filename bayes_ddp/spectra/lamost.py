@@ -1,19 +1,19 @@
-"""LAMOST low-resolution files, one star each, of any data release to ``RawSpectra``.
+"""LAMOST low-resolution files of any data release, one star each, become ``RawSpectra``.
 
-Two layouts. Up to release 7 the primary HDU is an image: row 0 flux, row 1 its inverse variance,
-row 3 the and-mask; wavelengths are ``10**(COEFF0 + COEFF1 * i)`` (row 2 is a sub-continuum
-spectrum, not the wavelength). From release 8 on an extension COADD holds a table of one row, with
-the columns FLUX, IVAR, WAVELENGTH, ANDMASK, ORMASK and NORMALIZATION. Cards stand in the primary
-header of both; wavelengths are vacuum and heliocentric.
+There are two layouts. Up to release 7 the primary HDU is an image: row 0 has the flux, row 1 its
+inverse variance and row 3 the and-mask; wavelengths are ``10**(COEFF0 + COEFF1 * i)`` (row 2 is a
+sub-continuum spectrum, not the wavelength). From release 8 on an extension COADD has a table of
+one row with the columns FLUX, IVAR, WAVELENGTH, ANDMASK, ORMASK and NORMALIZATION. Both have their
+cards in the primary header; wavelengths are vacuum and heliocentric.
 
-The and-mask rejects pixels, not the or-mask: a pixel that was bad in one of several exposures is
-left out of that exposure by the survey's co-addition, which lowers its ``ivar``, and masking it as
-well would throw the good exposures away. In the 176 files of DR1 at hand the choice is idle: 2616
-and 2648 of 687,104 pixels have a bit set, and all of them have ``ivar = 0`` already.
+Pixels are rejected by the and-mask, not by the or-mask: the survey's co-addition already omits a
+pixel from an exposure in which it is bad and lowers its ``ivar``; the or-mask would also reject
+the good exposures. In 176 files of DR1 both choices are equivalent: 2616 and 2648 of 687,104
+pixels have a bit set, and all of them have ``ivar = 0``.
 
-A spectrum is cut into the two arms it was merged from, within 5700-5980 Å, which is masked (see
-``masks``), because their resolutions differ. The survey's velocities are 4-6 km/s too small
-(Tian et al. 2015; Schönrich & Aumer 2017); that is left to the residual velocity of the fit.
+A spectrum is cut into the two arms from which it was merged, within 5700-5980 Å, which is masked
+(see ``masks``), because their resolutions differ. The survey's velocities are 4-6 km/s too small
+(Tian et al. 2015; Schönrich & Aumer 2017); the residual velocity of the fit absorbs this offset.
 
 Sources: the files themselves, and the data production descriptions of the releases (lamost.org).
 """
@@ -36,7 +36,7 @@ from bayes_ddp.spectra.survey import Survey, count_one
 from bayes_ddp.spectra.velocities import from_redshift
 from bayes_ddp.tables.names import find_name, missing_column
 from bayes_ddp.tables.read import read_columns
-from bayes_ddp.tables.repeats import told_apart
+from bayes_ddp.tables.repeats import distinct_names
 from bayes_ddp.tables.values import UNKNOWN_ID, identifiers
 
 __all__ = ["LAMOST", "is_lamost", "read_lamost"]
@@ -46,11 +46,11 @@ FWHM = {"B": 2.8, "R": 4.5}
 """Gaussian LSF, Å, from G dwarfs of DR1 against physical spectra; fibres differ by 10 %."""
 
 PRIOR_FLOOR = 5.0
-"""km/s, added in quadrature to the error of the header's redshift, the prior of the velocity."""
+"""km/s, added in quadrature to the velocity error of the header to set the velocity's prior."""
 
 _NUMBERS = ("COEFF0", "COEFF1", "Z", "Z_ERR", "RA", "DEC", "OBSID", "SPID", "FIBERID")
 _BANDS = "UGRIZ"
-_SNR = (*(f"SN_{b}" for b in _BANDS), *(f"SNR{b}" for b in _BANDS))  # the later releases' names
+_SNR = (*(f"SN_{b}" for b in _BANDS), *(f"SNR{b}" for b in _BANDS))  # early and later releases
 _GAIA = "GAIA_SOURCE_ID"
 _CATALOG = ("filename", "obsid")
 
@@ -62,7 +62,7 @@ def read_lamost(
     *,
     columns: Mapping[str, str] | None = None,
 ) -> RawSpectra:
-    """All stars of some LAMOST files, in the order of the files.
+    """Spectra of LAMOST files, in the order of the files.
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ def read_lamost(
         Optional table (CSV, ECSV or FITS) with the columns ``filename`` and ``obsid``: DR1 headers
         lack OBSID.
     redshifts
-        Not for this survey: the redshift stands in each header.
+        Refused for this survey: each header has its redshift.
     columns
-        What the catalogue calls its two columns.
+        Names of the two columns in the catalogue, if they differ.
 
-    Raises BadFileError for files that cannot be read or are on another grid.
+    Raises BadFileError for files that cannot be read or are on another wavelength grid.
     """
     if redshifts:
-        raise BadFileError("LAMOST files carry their redshift: leave the redshift files out.")
+        raise BadFileError("LAMOST files contain their redshift: leave the redshift files out.")
     if not spectra:
         raise BadFileError("No spectrum file was given. Name at least one spec-*.fits.")
     known = _read_obsids(catalog, columns or {}) if catalog is not None else {}
@@ -92,7 +92,7 @@ def read_lamost(
     edge = GRID.cut - GRID.first
     fwhm = np.where(np.arange(flux.shape[1]) < edge, FWHM["B"], FWHM["R"])
     content = _columns(spectra, headers, known)
-    content["SPECID"], doubled = told_apart(content["SPECID"])
+    content["SPECID"], doubled = distinct_names(content["SPECID"])
     return RawSpectra(
         survey="lamost",
         arms=GRID.arms(flux, ivar, np.broadcast_to(fwhm, flux.shape)),
@@ -106,7 +106,7 @@ def read_lamost(
 
 
 def is_lamost(file: FitsFile) -> bool:
-    """Whether a file has the marks of one of the two layouts."""
+    """Whether a file has the cards of one of the two layouts."""
     header = file.header(0)
     image = {"COEFF0", "CLASS"} <= set(header)
     return image or ("COADD" in file and {"CLASS", "LMJD"} <= set(header))
@@ -128,7 +128,7 @@ def _read_star(path: Path) -> _Star:
     wrong = [k for k in (*_NUMBERS, *_SNR) if not is_number(header.get(k))]
     if wrong:
         raise BadFileError(
-            f"{path}: {wrong} are no numbers in its header. The file is damaged: fetch it again."
+            f"{path}: {wrong} are not numbers in its header. The file is damaged: fetch it again."
         )
     start = first_pixel(path, log_wave)
     flux, ivar, mended = clean_pixels(flux[None], ivar[None], masked[None])
@@ -204,7 +204,7 @@ def _columns(
 
 
 def _identifier(header: dict[str, Any], name: str) -> str:
-    """Such as ``55862-B6212_sp06-003``: night, plate, spectrograph, fibre; else the file name."""
+    """Night, plate, spectrograph, fibre, such as ``55862-B6212_sp06-003``; else the file name."""
     night, spectrograph, fibre = (integer(header.get(key)) for key in ("LMJD", "SPID", "FIBERID"))
     plate = str(header.get("PLANID") or "").strip()
     if min(night, spectrograph, fibre) < 0 or (is_number(plate) and integer(plate) < 0):

@@ -1,8 +1,8 @@
-"""Spectra on the grid that SDSS and LAMOST share: pixels of 1e-4 in log10 of the wavelength.
+"""The wavelength grid of SDSS and LAMOST: pixels of 1e-4 in log10 of the wavelength.
 
-Files of these surveys begin and end where their light does, but all their pixels lie on multiples
-of one step. So every star of a run can be put on one stretch of that grid, pixel by pixel, and
-nothing is resampled. A file that is off the grid is an error.
+Files of these surveys have different first and last pixels, but all pixels are at multiples of one
+step. All stars of a run are therefore copied to one range of that grid without resampling. A file
+that is off the grid is an error.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,21 +20,21 @@ from bayes_ddp.tables.values import NULLS
 __all__ = ["STEP", "LogGrid", "first_pixel", "integer", "is_number", "numbers"]
 
 STEP = 1e-4
-"""Of log10 wavelength, one pixel."""
+"""Pixel width in log10 of the wavelength."""
 
 _TOLERANCE = 0.01
-"""Pixels that a wavelength may be off the grid: wavelengths come in float32."""
+"""Largest distance of a wavelength from the grid, pixels: wavelengths are float32."""
 
 _UNITS = {"Å": 0, "nm": 1, "µm": 4, "m": 10}
-"""Unit -> log10 of how many Å it is."""
-_OPTICAL = (3.3, 4.2)  # log10 of Å; in any other of the units these wavelengths are far from here
+"""Unit -> log10 of its length in Å."""
+_OPTICAL = (3.3, 4.2)  # log10 of the wavelength in Å; the range identifies the unit
 
 
 @dataclass(frozen=True)
 class LogGrid:
-    """One stretch of the grid, cut into a blue and a red arm, each with an LSF of its own.
+    """A range of the grid, cut into a blue and a red arm, each with its own LSF.
 
-    first, cut, last : log10(wave / Å) / STEP; ``last`` is past the end.
+    first, cut, last : log10(wave / Å) / STEP; ``last`` is exclusive.
     """
 
     first: int
@@ -42,7 +42,7 @@ class LogGrid:
     last: int
 
     def place(self, values: np.ndarray, start: int) -> np.ndarray:
-        """[grid pixel] float32 of values [pixel] that begin at pixel ``start``; 0 elsewhere."""
+        """[grid pixel] float32, values [pixel] copied to the grid from ``start`` on; else 0."""
         grid = np.zeros(self.last - self.first, np.float32)
         low, high = max(start, self.first), min(start + values.size, self.last)
         if low < high:
@@ -50,7 +50,7 @@ class LogGrid:
         return grid
 
     def wave(self) -> np.ndarray:
-        """[grid pixel], Å."""
+        """[grid pixel], wavelengths, Å."""
         return 10 ** (STEP * np.arange(self.first, self.last))
 
     def arms(self, flux: np.ndarray, ivar: np.ndarray, fwhm: np.ndarray) -> tuple[RawArm, ...]:
@@ -62,7 +62,7 @@ class LogGrid:
         )
 
     def warnings(self, ivar: np.ndarray) -> np.ndarray:
-        """[star] int64, NODATA or MISSING_ARM where ivar [star grid pixel] says so."""
+        """[star] int64, NODATA or MISSING_ARM if arms have no ivar > 0; ivar [star grid pixel]."""
         edge = self.cut - self.first
         blue, red = np.any(ivar[:, :edge] > 0, axis=1), np.any(ivar[:, edge:] > 0, axis=1)
         missing = np.where(blue != red, int(WARN.MISSING_ARM), 0)
@@ -72,27 +72,27 @@ class LogGrid:
 def first_pixel(path: Path, log_wave: np.ndarray) -> int:
     """The grid pixel at which a file begins.
 
-    log_wave : [pixel], log10 of the wavelength in Å, nm, µm or m. For optical spectra its values
-        leave no doubt which of them it is.
+    log_wave : [pixel], log10 of the wavelength in Å, nm, µm or m; the unit follows from the values
+        of an optical spectrum.
 
-    Raises BadFileError naming the first pixel off the grid, or the wavelengths that are none of
-    an optical spectrum.
+    Raises BadFileError with the first pixel off the grid, and for wavelengths that are not optical
+    in any of these units.
     """
-    place = (np.asarray(log_wave, float) + _to_angstrom(path, log_wave)) / STEP
-    start = round(float(place[0])) if place.size and np.isfinite(place[0]) else 0
-    off = ~(np.abs(place - start - np.arange(place.size)) <= _TOLERANCE)
-    if not place.size or off.any():
-        at = int(np.argmax(off)) if place.size else 0
-        value = place[at] * STEP if place.size else np.nan
+    number = (np.asarray(log_wave, float) + _to_angstrom(path, log_wave)) / STEP
+    start = round(float(number[0])) if number.size and np.isfinite(number[0]) else 0
+    off = ~(np.abs(number - start - np.arange(number.size)) <= _TOLERANCE)
+    if not number.size or off.any():
+        at = int(np.argmax(off)) if number.size else 0
+        value = number[at] * STEP if number.size else np.nan
         raise BadFileError(
             f"{path}: pixel {at} has log10(wavelength) = {value:.6f}, off the survey's grid "
-            f"(multiples of {STEP}, one a pixel). Give the file as released."
+            f"(multiples of {STEP}, one per pixel). Give the file as released."
         )
     return start
 
 
 def _to_angstrom(path: Path, log_wave: np.ndarray) -> int:
-    """What is to be added to log10 of the wavelengths so that they are in Å."""
+    """The offset to add to log10 of the wavelengths to convert them to Å."""
     known = np.asarray(log_wave, float)[np.isfinite(log_wave)]
     if not known.size:
         return 0
@@ -106,7 +106,7 @@ def _to_angstrom(path: Path, log_wave: np.ndarray) -> int:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a header card or table cell is a number, or says that it is unknown."""
+    """Whether a header card or table cell is a number or marked as unknown."""
     if value is None or str(value).strip().lower() in NULLS:
         return True
     try:
@@ -117,7 +117,7 @@ def is_number(value: Any) -> bool:
 
 
 def integer(value: Any) -> int:
-    """The integer that a card or cell has, as a number or as text; -1 for anything else.
+    """The integer in a card or cell, from a number or text; -1 for anything else.
 
     >>> integer(" 12 "), integer(7.0), integer(float("nan")), integer("null"), integer(None)
     (12, 7, -1, -1, -1)
@@ -136,7 +136,7 @@ def integer(value: Any) -> int:
 def numbers(
     rows: Sequence[Mapping[str, Any]], *names: str, unknown: float = -9999.0
 ) -> np.ndarray:
-    """[row] float64 of the first of ``names`` that a row has; NaN where missing or unknown."""
+    """[row] float64, value of the first of ``names`` in each row; NaN if missing or unknown."""
     values = np.full(len(rows), np.nan)
     for i, row in enumerate(rows):
         found = next((row[name] for name in names if row.get(name) is not None), np.nan)

@@ -1,17 +1,17 @@
-"""Line-spread functions: DESI resolution matrices, and Gaussian widths that stand for them.
+"""DESI resolution matrices and the Gaussian widths that approximate their line-spread functions.
 
 DESI stores the resolution matrix ``R`` (flux = R @ model sampled on the pixels) of each fibre and
 arm as a band: ``data[d, j] = R[j - offset[d], j]`` with offsets from ``+ndiag // 2`` down to
 ``-(ndiag // 2)``, which is ``scipy.sparse.dia_array((data, offset))``. Row ``i`` of ``R`` is the
 line-spread function of output pixel ``i``.
 
-The width comes from the Fourier transform of a row at half the Nyquist frequency,
-``R0 - R(+-2) + R(+-4)``. There a stellar spectrum is most sensitive to its resolution, and for a
-Gaussian the value is ``exp(-(pi sigma / 2)**2 / 2)``, sigma in pixels. Measured on six real
-matrices with physical spectra, a Gaussian of this width agrees with ``R @ spectrum`` to 0.03-0.13
-percent rms, and the factor on the width that would agree best is 1.001-1.01 (1.02 in one Z arm
-that has hardly any lines). Ratios of neighbouring diagonals are no substitute: in the R arm the
-first and the second give widths that differ by 6 %.
+The width follows from the Fourier transform of a row at half the Nyquist frequency,
+``R0 - R(+-2) + R(+-4)``. A stellar spectrum is most sensitive to its resolution at this frequency,
+and for a Gaussian the value is ``exp(-(pi sigma / 2)**2 / 2)``, sigma in pixels. For six real
+matrices and physical spectra, a Gaussian of this width agrees with ``R @ spectrum`` to 0.03-0.13
+percent rms, and the best-fitting factor on the width is 1.001-1.01 (1.02 in one Z arm with few
+lines). Ratios of neighbouring diagonals are less accurate: in the R arm the first and the second
+give widths that differ by 6 %.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _MIN_PIXELS = 50
 
 
 def _diagonals(ndiag: int, pixel: int) -> Iterator[tuple[int, int, slice, slice]]:
-    """Place in the band, offset, rows and columns of each stored diagonal."""
+    """(index in the band, offset, rows, columns) of each stored diagonal."""
     for d in range(ndiag):
         offset = ndiag // 2 - d  # column minus row
         rows = slice(max(0, -offset), min(pixel, pixel - offset))
@@ -45,8 +45,8 @@ def resolution_fwhm(resolution: np.ndarray, wave: np.ndarray) -> np.ndarray:
     Returns
     -------
     [pixel] or [star pixel], Å
-        A smooth curve (robust polynomial of degree 4 per arm). NaN throughout where fewer than
-        50 pixels have a usable matrix.
+        A smooth curve (robust polynomial of degree 4 per arm). All NaN for a star with a usable
+        matrix in fewer than 50 pixels.
     """
     resolution = np.asarray(resolution)
     if resolution.ndim == 2:
@@ -59,15 +59,15 @@ def resolution_fwhm(resolution: np.ndarray, wave: np.ndarray) -> np.ndarray:
             transform[:, rows] += (1 - abs(offset) % 4) * resolution[:, d, columns]
     with np.errstate(divide="ignore", invalid="ignore"):
         transform /= total
-        # Sampling folds the transform at three times this frequency, its ninth power, back.
+        # Aliasing adds the transform at three times this frequency, which is its ninth power.
         sigma = np.sqrt(-2 * np.log(transform - transform**9)) / (np.pi / 2)
     raw = FWHM_PER_SIGMA * sigma * np.gradient(wave)
-    raw[:, : ndiag // 2] = raw[:, pixel - ndiag // 2 :] = np.nan  # rows that lack ends
+    raw[:, : ndiag // 2] = raw[:, pixel - ndiag // 2 :] = np.nan  # incomplete rows
     return _smooth(raw)
 
 
 def _smooth(raw: np.ndarray) -> np.ndarray:
-    """Polynomial along the pixels of each star, by least squares with three rounds of clipping."""
+    """[star pixel], polynomial along the pixels by least squares with three rounds of clipping."""
     star, pixel = raw.shape
     design = np.polynomial.chebyshev.chebvander(np.linspace(-1, 1, pixel), _DEGREE)
     pairs = (design[:, :, None] * design[:, None, :]).reshape(pixel, -1)

@@ -1,12 +1,10 @@
-"""Which wavelengths are fitted, with how much trust, and which form the pseudo-continuum.
+"""Wavelength masks: pixels that are fitted, their extra error, and those of the pseudo-continuum.
 
-One table, ``BANDS``, each row in its own frame; bands of one survey alone are in its record.
-Telluric bands, sky lines and instrument joints stay where the barycentric spectrum has them,
-whatever the star's velocity; stellar lines move with the star. Applying a sky mask in the star's
-rest frame would slide it off its target.
+``BANDS`` is one table, each row in its own frame; bands of a single survey are in its record.
+Telluric bands, sky lines and instrument joints are fixed in the barycentric frame for any velocity
+of the star; stellar lines are Doppler-shifted with it.
 
-What is masked here is masked by wavelength alone. Bad pixels of one spectrum are its reader's
-matter: they have ``ivar = 0``.
+The masks depend on wavelength only. Readers mark bad pixels of a spectrum with ``ivar = 0``.
 
 Wavelengths are vacuum Å; lines were converted from air with Morton (2000). Diffuse interstellar
 bands: Hobbs et al. (2008), 8623: Saydjari et al. (2023).
@@ -32,30 +30,30 @@ LIGHT_SPEED = 299792.458
 """Speed of light, km/s."""
 
 MAX_VRAD = 1500.0
-"""Largest believable radial velocity, km/s; beyond it a star is not fitted (``WARN.BAD_RV``)."""
+"""Largest accepted radial velocity, km/s; beyond it a star is not fitted (``WARN.BAD_RV``)."""
 
 BALMER = (6564.6, 4862.7, 4341.7, 4102.9)
 """Rest wavelengths of H alpha, beta, gamma, delta, vacuum Å."""
 
 BALMER_HALF_WIDTH = 15.0
-"""Å about each Balmer line that have no weight in the pseudo-continuum."""
+"""Å on either side of each Balmer line that have no weight in the pseudo-continuum."""
 
 REDDENED = 0.1
 """E(B-V), mag, above which diffuse interstellar bands are masked."""
 
-_PAD = {"sky": 30.0, "ism": 30.0, "instrument": 0.0, "rest": 0.0}  # km/s, the Earth's motion
+_PAD = {"sky": 30.0, "ism": 30.0, "instrument": 0.0, "rest": 0.0}  # km/s, Earth's orbital speed
 
 
 @dataclass(frozen=True)
 class Band:
-    """One stretch of wavelength that needs care.
+    """A wavelength range that is masked, down-weighted or left out of the pseudo-continuum.
 
-    low, high : vacuum Å, in ``frame``: 'sky', 'ism' and 'instrument' bands stand still in the
-        barycentric spectrum, 'rest' bands move with the star.
+    low, high : vacuum Å, in ``frame``: 'sky', 'ism' and 'instrument' bands are fixed in the
+        barycentric frame, 'rest' bands are shifted with the star.
     fit : 'mask', 'keep', or a 1-sigma error in normalised flux that is added in quadrature.
-    continuum : no weight when the pseudo-continuum is formed.
-    only : '' always, 'reddened' for stars whose E(B-V) is above 0.1 or unknown, 'physics' for
-        models of physical (1-D LTE) spectra alone.
+    continuum : whether its pixels have no weight in the pseudo-continuum.
+    only : '' for all stars, 'reddened' for stars whose E(B-V) is above 0.1 or unknown, 'physics'
+        for models of physical (1-D LTE) spectra.
     pad : km/s added on both sides; by default 30 for the sky and interstellar frames.
     """
 
@@ -143,7 +141,7 @@ _CORES = (
     ("Ca II 8664 core", 8664.52, 1.2),
 )
 
-_NO_LABEL = (  # elements that vary between stars and are no label
+_NO_LABEL = (  # elements that vary between stars and are not labels
     ("Li", 6709.7, 1.5),
     ("Sr II 4079", 4078.9, 1.2),
     ("Sr II 4217", 4216.7, 1.2),
@@ -166,14 +164,14 @@ _STELLAR = (
 )
 
 BANDS: tuple[Band, ...] = (*_SKY, *_INTERSTELLAR, *_STELLAR)
-"""The bands of every survey, in no particular order; where bands overlap the stricter one holds.
-A survey's record adds its own."""
+"""The bands of all surveys, in any order. In an overlap a mask takes precedence and errors add in
+quadrature. The record of a survey has further bands."""
 
 
 def doppler_factor(vrad: np.ndarray | float) -> np.ndarray:
     """Observed over rest wavelength, relativistic.
 
-    vrad : any shape, km/s, positive away from us, slower than light.
+    vrad : any shape, km/s, positive for recession, below the speed of light.
 
     >>> float(np.round(doppler_factor(300.0), 6))
     1.001001
@@ -201,24 +199,26 @@ def apply_masks(
     physics: bool = True,
     ebv: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What may be fitted, the extra error, and what may form the pseudo-continuum.
+    """Masks of the fit and of the pseudo-continuum, and the extra error, for every pixel.
 
     Parameters
     ----------
     wave : [pixel], Å vacuum, barycentric; need not be sorted (arms overlap).
-    vrad : [star], km/s. Where it is NaN or beyond ``MAX_VRAD`` (the star will not be fitted) the
-        stellar bands are left at rest.
-    survey : key of ``SURVEYS``, whose record holds the bands of this survey alone.
-    physics : whether the model is made of physical (1-D LTE) spectra alone.
-    ebv : [star], mag; NaN or None where unknown, which counts as reddened.
+    vrad : [star], km/s. For a star at NaN or beyond ``MAX_VRAD``, which is not fitted, the stellar
+        bands are not shifted.
+    survey : key of ``SURVEYS``, whose record has the bands of this survey only.
+    physics : whether the model is trained on physical (1-D LTE) spectra only.
+    ebv : [star], mag; NaN or None means unknown, which counts as reddened.
 
     Returns
     -------
-    good : [star pixel] bool, may be fitted.
+    good : [star pixel] bool, whether the pixel may be fitted.
     floor : [star pixel] float32, 1-sigma error in normalised flux, to be added in quadrature.
-    use : [star pixel] bool, may form the pseudo-continuum.
+    use : [star pixel] bool, whether the pixel may contribute to the pseudo-continuum.
+
+    Raises ValueError for an unknown survey.
     """
-    from bayes_ddp.spectra.surveys import find_survey  # its records are made of Bands
+    from bayes_ddp.spectra.surveys import find_survey  # its records contain Bands
 
     wave = np.asarray(wave, float)
     vrad = np.asarray(vrad, float)

@@ -1,4 +1,4 @@
-"""Names of stars as files give them: text without blanks around it, none missing."""
+"""Names of stars from files are stripped of blanks, completed if missing, and checked."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ __all__ = ["check_text", "clean_names", "filled"]
 
 
 def clean_names(values: np.ndarray) -> np.ndarray:
-    """[star] text without blanks around it; empty where a name is None, NaN or masked."""
+    """[star] text without surrounding blanks; empty for a name that is None, NaN or masked."""
     mask = np.ma.getmaskarray(values)
-    given = [_text(value) for value in np.ma.getdata(values).tolist()]
-    return np.where(mask, "", np.array(given, str))
+    texts = [_text(value) for value in np.ma.getdata(values).tolist()]
+    return np.where(mask, "", np.array(texts, str))
 
 
 def filled(names: np.ndarray, made: np.ndarray) -> np.ndarray:
-    """[star] the names, and those of ``made`` where they are empty."""
+    """[star] the names; an empty one is replaced by that of ``made``."""
     return np.where(names == "", made, names)
 
 
 def check_text(names: np.ndarray) -> None:
-    """Raise ValueError for text that no file can hold: zero characters, or no Unicode."""
+    """Raise ValueError for text that cannot be written to a file: NUL or unpaired surrogates."""
     for name in names.tolist():
         if "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
             raise ValueError(

@@ -1,8 +1,8 @@
-"""Raw spectra to normalised spectra: masks, pseudo-continuum, and nothing that resamples.
+"""Raw spectra are masked and divided by their pseudo-continuum on their native pixels.
 
 The pseudo-continuum is the paper's Eq. 1-2, a Gaussian-weighted running mean with L = 20 Å. Its
 weights are a 0/1 mask times a fixed function of wavelength, never the inverse variance, because
-the same operator has to act on the model: weights that one side lacks shift labels by many sigma.
+the same operator must act on the model: different weights shift labels by many sigma.
 
 Source: Zhang et al. (DD-Payne on DESI EDR), section 2, Eq. 1-2.
 """
@@ -28,11 +28,11 @@ LENGTH = 20.0
 """L of Eq. 2, Å."""
 
 BROAD = 150.0
-"""Å, the same for the level that is divided out first, on data and on the training spectra. It
-takes out the slope of star, dust and calibration, so that gaps do not turn it into a feature."""
+"""Å, kernel width of the broad level that is divided out first, in data and training spectra. It
+removes the slope due to star, dust and calibration, which gaps would turn into features."""
 
 MIN_PIXELS = 500
-"""Fewer usable pixels than this constrain nothing; the star is not fitted."""
+"""A star with fewer usable pixels is not fitted."""
 
 _MOST_FLUX, _MOST_SNR = 1e4, 1e5
 """Of a normalised pixel. What is beyond is no measurement of a star, and float32 would break."""
@@ -44,11 +44,11 @@ _SHAPE_ORDER = 4
 class Smoother(eqx.Module):
     """Sums over a Gaussian kernel on one arm: ``sum_j exp(-(l_j - l_i)^2 / 2 L^2) x_j``.
 
-    The kernel is smooth, so it is applied on nodes about 4 Å apart; pixels are deposited on the
-    nodes, and the sums brought back, by cubic interpolation in pixel number. Agrees with the
-    n-squared formula to 1e-5 of the kernel's sum at a hundredth of the cost.
+    The kernel is smooth, so it is evaluated on nodes about 4 Å apart; values are transferred from
+    pixels to nodes and back by cubic interpolation in pixel number. The result agrees with the
+    direct sum to 1e-5 of the kernel's sum at a hundredth of the cost.
 
-    wave : [pixel], Å, ascending and smooth in pixel number.
+    wave : [pixel], Å, ascending and smooth in pixel number. length : Å, L of the kernel.
     """
 
     taps: np.ndarray
@@ -79,7 +79,7 @@ class Smoother(eqx.Module):
         self.kernel = np.exp(-0.5 * ((node[:, None] - node[None, :]) / length) ** 2)
 
     def __call__(self, values: Any) -> Any:
-        """[..., pixel] -> [..., pixel], in the dtype of ``values``; NumPy in, NumPy out."""
+        """[..., pixel], sums of ``values`` [..., pixel], in their dtype and array library."""
         xp = jnp if isinstance(values, jax.Array) else np
         taps, kernel = (xp.asarray(a, values.dtype) for a in (self.taps, self.kernel))
         lead, block = values.shape[:-1], taps.shape[1]
@@ -104,14 +104,14 @@ def pseudo_continuum(
     wave : [pixel], Å
     flux : [..., pixel]
     weight : [..., pixel], 0 or 1
-        Which pixels take part; never the inverse variance.
+        Which pixels contribute; never the inverse variance.
     length : Å
         L of Eq. 2.
 
     Returns
     -------
     [..., pixel], unit of ``flux``
-        NaN where no weight lies within about six L.
+        NaN if no pixel with weight is within about five L.
 
     Examples
     --------
@@ -128,9 +128,9 @@ def pseudo_continuum(
 
 
 def _flat_shape(arm: RawArm, use: np.ndarray) -> np.ndarray:
-    """[star pixel], a quartic through each star's arm, relative to its mean.
+    """[star pixel], a quartic polynomial fitted to each star's arm, relative to its mean.
 
-    Taken out before the broad level, which leans to one side at the ends of an arm.
+    It is divided out before the broad level, whose kernel is one-sided at the ends of an arm.
     """
     x = np.linspace(-1, 1, len(arm.wave))
     design = np.polynomial.chebyshev.chebvander(x, _SHAPE_ORDER)
@@ -148,7 +148,7 @@ def _flat_shape(arm: RawArm, use: np.ndarray) -> np.ndarray:
 def _normalise(
     arm: RawArm, good: np.ndarray, floor: np.ndarray, *, use: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(flux, ivar, continuum) of one arm, each [star pixel]."""
+    """(normalised flux, ivar, continuum) of one arm, each [star pixel]; masks as there."""
     shape = _flat_shape(arm, use)
     weight = use.astype(float)
     broad = pseudo_continuum(arm.wave, arm.flux / shape, weight, length=BROAD)
@@ -179,18 +179,19 @@ class _Arm(NamedTuple):
 def prepare(
     raw: RawSpectra, *, physics: bool = True, reach: tuple[float, float] | None = None
 ) -> tuple[Spectrum, np.ndarray]:
-    """Normalised spectra on their native pixels, and the warning bits with what was found.
+    """Normalised spectra on their native pixels, and the warning bits.
 
     Parameters
     ----------
     raw
         One or more stars of one survey.
     physics
-        The model is synthetic, 1-D LTE: mask line cores that it cannot make.
+        Whether the model is trained on 1-D LTE spectra; line cores that it cannot reproduce are
+        masked then.
     reach : Å, at rest
         First and last wavelength of the model; all wavelengths by default. Pixels beyond it get
-        no weight and no inverse variance before anything is divided: a pseudo-continuum that the
-        data form from pixels which the model lacks differs from the model's by per cents.
+        no weight and no inverse variance before the normalisation; otherwise the pseudo-continua
+        of data and model would differ by per cents at the ends of the model.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Plain float64 arrays out of what users hold: Quantities, masked arrays, specutils spectra.
+"""Quantities, masked arrays and specutils spectra are converted to plain float64 arrays.
 
-An array without a unit is taken to be in the unit that its argument's description gives. specutils
-is no dependency: any object with ``spectral_axis`` and ``flux`` counts as one of its spectra.
+An array without a unit is in the unit that the description of its argument states. specutils is
+not a dependency: any object with ``spectral_axis`` and ``flux`` counts as one of its spectra.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from numpy.typing import ArrayLike
 __all__ = ["Sampled", "SpectrumLike", "numbers", "per_pixel", "sampled"]
 
 _POWERS = {"std": 1, "var": 2, "ivar": -2}
-"""Kind of uncertainty -> power of the flux unit that its values are in."""
+"""Kind of uncertainty -> power of the flux unit in its unit."""
 
 
 @runtime_checkable
 class SpectrumLike(Protocol):
-    """What is used of a ``specutils.Spectrum``; ``uncertainty`` and ``mask`` are optional.
+    """The attributes of a ``specutils.Spectrum`` that are used; two more are optional.
 
-    ``Any``: astropy has no types.
+    These are ``uncertainty`` and ``mask``. The types are ``Any`` because astropy has none.
     """
 
     spectral_axis: Any
@@ -31,11 +31,11 @@ class SpectrumLike(Protocol):
 
 @dataclass(frozen=True)
 class Sampled:
-    """Fluxes on wavelengths, all float64 and without units.
+    """Wavelengths and fluxes, all float64 and without units.
 
-    wave : Å, of the shape that was given.
-    flux : [star pixel]. ivar : of the shape that was given, 1 / flux unit squared, or None.
-    masked : [star pixel] bool, pixels that are masked where they come from.
+    wave : Å, in the shape of the input.
+    flux : [star pixel]. ivar : 1 / flux unit squared, in the shape of the input, or None.
+    masked : [star pixel] bool, pixels that the input masks.
     """
 
     wave: np.ndarray
@@ -45,10 +45,10 @@ class Sampled:
 
 
 def numbers(name: str, value: ArrayLike | None, unit: u.UnitBase | None = None) -> np.ndarray:
-    """Float64 array of the values in ``unit``, NaN where they are masked.
+    """Float64 array of the values in ``unit``, NaN if masked.
 
-    name : how messages call it. Raises ValueError for what is not an array of real numbers, or
-    has a unit that cannot be converted.
+    name : name of the argument in messages. Raises ValueError for a value that is not an array of
+    real numbers, or whose unit cannot be converted.
     """
     values = _real(name, value)
     own = getattr(value, "unit", None)
@@ -70,7 +70,7 @@ def sampled(
     *,
     error: ArrayLike | None,
 ) -> Sampled:
-    """Wavelengths and fluxes of ``from_arrays``, whatever the user holds them in.
+    """Wavelengths, fluxes and weights from the arguments of ``from_arrays``, of any type.
 
     Raises ValueError for units, types or shapes that do not fit together.
     """
@@ -94,7 +94,7 @@ def sampled(
 def _sampled(
     wave: Any, flux: Any, weights: tuple[np.ndarray, np.ndarray] | None, *, mask: Any
 ) -> Sampled:
-    """Arrays as they were given; ``mask`` holds further masked pixels, or is None."""
+    """Arrays of one input; ``mask`` has further masked pixels, or is None."""
     values = np.atleast_2d(_real("flux", flux))
     _flux_unit(flux)
     masked = np.broadcast_to(_mask(flux, values.shape), values.shape)
@@ -109,10 +109,10 @@ def _sampled(
 def _weights(
     name: str, value: Any, kind: str, *, flux: Any
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """(inverse variance, mask) of an uncertainty of this kind; None where there is none.
+    """(inverse variance, mask) of an uncertainty; None without one.
 
-    The unit of the uncertainty has to be the power of the flux unit that its kind asks for. A
-    standard deviation or variance of 0 gives ``ivar = 0``, a negative one NaN.
+    kind : key of ``_POWERS``. The unit must be that power of the flux unit; ValueError otherwise.
+    A standard deviation or variance of 0 gives ``ivar = 0``, a negative one NaN.
     """
     if value is None:
         return None
@@ -135,7 +135,7 @@ def _weights(
 
 
 def _spectra(value: Any) -> list[SpectrumLike]:
-    """Spectrum objects in ``value``, which may be one or a list; none where it is an array."""
+    """Spectrum objects in ``value``, which may be one or a list; empty for an array."""
     several = isinstance(value, list | tuple) and len(value) > 0
     found = list(value) if several else [value]
     return found if all(isinstance(one, SpectrumLike) for one in found) else []
@@ -171,12 +171,12 @@ def _joined(parts: list[Sampled]) -> Sampled:
         if not np.array_equal(part.wave, first.wave):
             raise ValueError(
                 f"Spectrum {number} of the list has other wavelengths than spectrum 0, and "
-                "nothing is resampled here. Give them in calls of their own."
+                "spectra are not resampled. Convert them in separate calls."
             )
         if (part.ivar is None) != (first.ivar is None):
             raise ValueError(
                 f"Spectra 0 and {number} of the list differ in that only one has an uncertainty. "
-                "Give those without in a call of their own."
+                "Convert those without in a separate call."
             )
     flux = np.concatenate([part.flux for part in parts])
     masked = np.concatenate([part.masked for part in parts])
@@ -213,7 +213,7 @@ def _mask(value: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def per_pixel(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """[star pixel], the values broadcast; ValueError where their shape does not allow it."""
+    """[star pixel], the values broadcast to ``shape``; ValueError if that is not possible."""
     if values.shape not in (shape, shape[1:], ()):
         raise ValueError(
             f"'{name}' has the shape {values.shape} and the flux {shape} (star, pixel). Give one "
@@ -223,7 +223,7 @@ def per_pixel(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarr
 
 
 def _flux_unit(flux: Any) -> u.UnitBase:
-    """Unit of the flux, dimensionless where it has none; ValueError for magnitudes."""
+    """Unit of the flux, dimensionless if it has none; ValueError for magnitudes."""
     own = getattr(flux, "unit", None)
     unit = u.dimensionless_unscaled if own is None else u.Unit(own)
     if not isinstance(unit, u.UnitBase):
@@ -232,5 +232,5 @@ def _flux_unit(flux: Any) -> u.UnitBase:
 
 
 def _text(unit: Any) -> str:
-    """How messages name the unit of an array."""
+    """Text for the unit of an array in messages."""
     return f"the unit {unit}" if str(unit) else "no unit"

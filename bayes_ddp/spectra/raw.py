@@ -1,4 +1,4 @@
-"""Spectra as a survey gives them: one block per arm, flux in the survey's unit.
+"""Records of spectra as read from a survey: one block per arm, flux in the survey's unit.
 
 A masked pixel has ``ivar = 0`` and wavelengths are vacuum Å in the barycentric (observed) frame.
 """
@@ -51,7 +51,7 @@ class RawArm:
         return f"{self.wave[0]:.0f}-{self.wave[-1]:.0f} Å"
 
     def take(self, rows: np.ndarray) -> "RawArm":
-        """The same arm for the stars in ``rows``."""
+        """The arm of the stars in ``rows``, in that order."""
         matrix = None if self.resolution is None else self.resolution[rows]
         return replace(
             self,
@@ -64,14 +64,14 @@ class RawArm:
 
 @dataclass(frozen=True)
 class RawSpectra:
-    """Spectra as one survey gives them.
+    """Spectra of one survey before normalisation.
 
     survey : key of ``SURVEYS``.
-    vrad, vrad_err : [star], km/s; NaN where unknown.
-    ebv : [star], mag; NaN where unknown.
+    vrad, vrad_err : [star], km/s, barycentric velocity and its error; NaN if unknown.
+    ebv : [star], mag; NaN if unknown.
     warn : [star] int64, bits of ``WARN`` set by the reader.
-    columns : name -> [star], identifiers and catalogue columns that go into the output as they
-        are. The names in ``key`` identify a row.
+    columns : name -> [star], identifiers and catalogue columns that are copied to the output. The
+        names in ``key`` identify a row.
     """
 
     survey: str
@@ -107,7 +107,7 @@ class RawSpectra:
         )
 
     def _repr_html_(self) -> str:
-        """A table for notebooks: what the spectra are, and a row for each arm."""
+        """HTML table for notebooks: survey, number of spectra, and a row per arm."""
         rows = [("survey", self.survey), ("spectra", self._count()), ("velocities", self._known())]
         rows += [
             (f"arm {arm.name}", f"{arm.range()}, {len(arm.wave)} pixels") for arm in self.arms
@@ -139,18 +139,18 @@ class RawSpectra:
         )
 
     def with_ivar(self, ivars: Sequence[np.ndarray]) -> "RawSpectra":
-        """The same spectra with other inverse variances, an array for each arm."""
+        """The same spectra with other inverse variances, [star pixel] per arm."""
         arms = zip(self.arms, ivars, strict=True)
         return replace(self, arms=tuple(replace(arm, ivar=ivar) for arm, ivar in arms))
 
     def identifiers(self) -> list[str]:
-        """One string per star made of its key columns, e.g. ``39633345|sv1|bright|27247``."""
+        """One text per star from its key columns, such as ``39633345|sv1|bright|27247``."""
         parts = [self.columns[name] for name in self.key]
         return ["|".join(str(part[i]) for part in parts) for i in range(len(self))]
 
 
 def same_pixels(one: RawSpectra, other: RawSpectra) -> bool:
-    """Whether two batches are of one survey and on the same wavelengths.
+    """Whether two records have the same survey and the same wavelengths.
 
     Wavelengths may differ by a thousandth of a pixel or by rounding to float32.
     """
@@ -172,15 +172,15 @@ def _same_arm(one: RawArm, other: RawArm) -> bool:
 def concatenate(parts: Sequence[RawSpectra]) -> RawSpectra:
     """One record of all stars in ``parts``, which must share survey and wavelengths.
 
-    Wavelengths are those of the first. Columns that some parts lack are left out. Raises
-    ValueError for unlike parts.
+    The wavelengths of the first part are kept. Columns that a part lacks are left out. Raises
+    ValueError if survey or wavelengths differ.
     """
     first = parts[0]
     for part in parts[1:]:
         if not same_pixels(part, first):
             raise ValueError(
                 f"Spectra of {first.survey} and {part.survey} on different wavelengths cannot be "
-                "joined: run them apart."
+                "joined: fit them separately."
             )
     shared = [name for name in first.columns if all(name in part.columns for part in parts)]
     arms = []

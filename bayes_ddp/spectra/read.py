@@ -1,4 +1,4 @@
-"""Spectra of any survey out of files: the reader is chosen by the format of the first file."""
+"""Spectra of any survey are read from files by the reader that fits the format of the first."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -25,25 +25,26 @@ def read(
     columns: Mapping[str, str] | None = None,
     layout: Layout | Mapping[str, Any] | None = None,
 ) -> RawSpectra:
-    """All spectra of some files of one survey, in the order of the files.
+    """All spectra in files of one survey, in the order of the files.
 
     Parameters
     ----------
     path
-        One file or several; a name with * or ? stands for all files that match, sorted.
+        One file or several; a name with * or ? means all files that match, sorted.
     catalog
         DESI: FITS table with VRAD. LAMOST: CSV table of file names and OBSID. None for others.
     redshifts
         DESI: redrock files, one or several, with patterns as in ``path``. None for others.
     columns
-        What the catalogue calls its columns, where not as expected, such as ``{"VRAD": "rv"}``.
+        Expected name -> name in the catalogue, for columns that differ, such as
+        ``{"VRAD": "rv"}``.
     survey
         Key of ``SURVEYS``. By default the survey whose format the first file has; with a
         ``layout``, 'table'.
     layout
-        What the arrays of a table are called, as a ``Layout`` or a dict of its fields, such as
+        Names of the arrays of a table, as a ``Layout`` or a dict of its fields, such as
         ``{"air": False, "fwhm": 2.5, "error": "sigma"}``. Needed for npz and ECSV files and for
-        FITS tables that are in no survey's format.
+        FITS files that are not in the format of a survey.
 
     Raises ValueError for options that do not fit the survey and for unknown formats, BadFileError
     for files that cannot be read.
@@ -65,14 +66,14 @@ def read(
 
 
 def survey_of(path: PathLike | Sequence[PathLike]) -> Survey:
-    """The survey whose format the first of some files has; names and patterns as in ``read``."""
+    """The survey whose format the first file has; names and patterns as in ``read``."""
     return recognise(expand_files(path)[0])
 
 
 def expand_files(path: PathLike | Sequence[PathLike]) -> list[Path]:
-    """The files that names and patterns with * or ? stand for, each pattern's files sorted.
+    """The files that match names and patterns with * or ?, sorted within each pattern.
 
-    Raises ValueError for a pattern that no file matches, and where no name is given.
+    Raises ValueError for a pattern that matches no file, and for an empty list.
     """
     names = [path] if isinstance(path, str | os.PathLike) else list(path)
     if not names:
@@ -92,7 +93,7 @@ def expand_files(path: PathLike | Sequence[PathLike]) -> list[Path]:
 def _columns_option(
     survey: Survey, columns: Mapping[str, str] | None, catalog: bool
 ) -> dict[str, dict[str, str]]:
-    """The reader's option ``columns``, where there are any."""
+    """The option ``columns`` of the reader; empty without such columns."""
     found = catalog_columns(survey.name, columns or {}, catalog=catalog)
     return {"columns": found} if found else {}
 
@@ -100,9 +101,9 @@ def _columns_option(
 def _layout_option(
     survey: Survey, layout: Layout | Mapping[str, Any] | None, first: Path
 ) -> dict[str, Layout]:
-    """The reader's option ``layout``, where the survey needs it.
+    """The option ``layout`` of the reader; empty for a survey that does not need it.
 
-    Raises ValueError where it is missing, or is given for a survey that has its own format.
+    Raises ValueError if it is missing, or if the survey has its own format.
     """
     if survey.needs_layout and layout is None:
         raise ValueError(

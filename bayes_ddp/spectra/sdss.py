@@ -1,19 +1,20 @@
-"""SDSS, SEGUE, BOSS and eBOSS files spec-PLATE-MJD-FIBER.fits to ``RawSpectra``.
+"""SDSS, SEGUE, BOSS and eBOSS files spec-PLATE-MJD-FIBER.fits become ``RawSpectra``.
 
 HDU 1 is a table with a row per pixel: flux (1e-17 erg/s/cm2/Å), loglam, ivar, and_mask, or_mask,
-wdisp, sky, model. HDU 2 holds one row about the object (spAll for BOSS, specObj before): CLASS,
+wdisp, sky, model. HDU 2 has one row about the object (spAll for BOSS, specObj before): CLASS,
 SUBCLASS, Z, Z_ERR, ZWARNING, ELODIE_Z, plate, night, fibre, position. Wavelengths are vacuum and
 heliocentric. "Lite" files have the same first HDUs.
 
-``wdisp`` is the sigma of the line-spread function in pixels of 1e-4 dex, from the arc lines, so
-that the width along wavelength is known; a pixel without it is masked. What is left to fit is one
-factor for each spectrograph arm: spectra are cut at 6000 Å, in the middle of the stretch where
-the dichroic shares the light (5900-6150 Å in SDSS, 5650-6350 Å in BOSS).
+``wdisp`` is the sigma of the line-spread function in pixels of 1e-4 dex, measured from arc lines,
+as a function of wavelength; a pixel without it is masked. The fit has one free factor on this
+width per spectrograph arm: spectra are cut at 6000 Å, in the middle of the overlap of the arms at
+the dichroic (5900-6150 Å in SDSS, 5650-6350 Å in BOSS).
 
-Of the and-mask only bits that reject a pixel count; others, such as a bright neighbour on the
-detector, describe the whole fibre. The velocity is that of the ELODIE templates where it is
-valid, else the pipeline's redshift; 5 km/s are added in quadrature, as stars observed twice by
-SEGUE scatter by about 4 km/s (Yanny et al. 2009). Where ZWARNING is set the error is 30 km/s.
+Only those bits of the and-mask are used that reject a pixel; others, such as a bright neighbour on
+the detector, describe the whole fibre. The velocity is that of the ELODIE templates if it is
+valid, else the pipeline's redshift. An error of 5 km/s is added in quadrature, since repeated
+observations of SEGUE scatter by about 4 km/s (Yanny et al. 2009). With ZWARNING set the error is
+30 km/s.
 
 Source: data model "spec" of SDSS (data.sdss.org), Bolton et al. (2012).
 """
@@ -35,19 +36,19 @@ from bayes_ddp.spectra.raw import RawSpectra
 from bayes_ddp.spectra.survey import Survey, count_one
 from bayes_ddp.spectra.velocities import from_redshift
 from bayes_ddp.spectra.widths import UNKNOWN_FWHM, usable_widths
-from bayes_ddp.tables.repeats import told_apart
+from bayes_ddp.tables.repeats import distinct_names
 from bayes_ddp.tables.values import whole
 
 __all__ = ["SDSS", "is_sdss", "read_sdss"]
 
 GRID = LogGrid(first=35_500, cut=37_782, last=40_200)  # 3548, 6000 and 10471 Å
 PRIOR_FLOOR = 5.0
-"""km/s, added in quadrature to the error of the redshift, the prior of the velocity."""
+"""km/s, added in quadrature to the velocity error of the redshift to set the velocity's prior."""
 
 _REJECTED = sum(1 << bit for bit in (18, 22, 23, 24, 25))
 """FULLREJECT, NOSKY, BRIGHTSKY, NODATA, COMBINEREJ of the survey's SPPIXMASK."""
 _FEW_WIDTHS = 0.05
-"""Share of the pixels that may lack ``wdisp``; where more do, the star has ``LSF_WARN``."""
+"""Largest fraction of pixels without ``wdisp`` for which the star has no ``LSF_WARN``."""
 _NO_OBJECT = (1 << 0) | (1 << 7) | (1 << 9)
 """SKY, UNPLUGGED, NODATA of the survey's ZWARNING."""
 
@@ -76,15 +77,15 @@ def read_sdss(
     catalog: Path | None = None,
     redshifts: Sequence[Path] | None = None,
 ) -> RawSpectra:
-    """All stars of some SDSS or BOSS files, in the order of the files.
+    """Spectra of SDSS or BOSS files, in the order of the files.
 
-    spectra : spec-PLATE-MJD-FIBER.fits files. catalog, redshifts : not for this survey.
+    spectra : spec-PLATE-MJD-FIBER.fits files. catalog, redshifts : refused for this survey.
 
-    Raises BadFileError for files that cannot be read or are on another grid.
+    Raises BadFileError for files that cannot be read or are on another wavelength grid.
     """
     if catalog is not None or redshifts:
         raise BadFileError(
-            "SDSS files carry their redshift: leave the catalogue and the redshift files out."
+            "SDSS files contain their redshift: leave the catalogue and the redshift files out."
         )
     if not spectra:
         raise BadFileError("No spectrum file was given. Name at least one spec-*.fits.")
@@ -95,7 +96,7 @@ def read_sdss(
     doubtful = np.array([(_bits(row) & ~_NO_OBJECT) != 0 for row in rows])
     vrad, vrad_err, warn = from_redshift(*_redshift(rows), PRIOR_FLOOR, doubtful=doubtful)
     columns = _columns(spectra, rows)
-    columns["SPECID"], doubled = told_apart(columns["SPECID"])
+    columns["SPECID"], doubled = distinct_names(columns["SPECID"])
     raw = RawSpectra(
         survey="sdss",
         arms=GRID.arms(flux, ivar, _filled(np.stack([star.fwhm for star in stars]))),
@@ -110,7 +111,7 @@ def read_sdss(
 
 
 def is_sdss(file: FitsFile) -> bool:
-    """Whether a file has the marks of this format."""
+    """Whether a file has the columns LOGLAM and WDISP of this format."""
     if len(file.names) < 3:
         return False
     names, _ = file.columns(1)
@@ -166,7 +167,7 @@ def _read_star(path: Path) -> _Star:
 
 
 def _vectors(path: Path, pixels: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """The columns ``_PIXELS``, each [pixel]; also of a table with one row of vectors."""
+    """The columns ``_PIXELS``, each [pixel], from rows or from one row of vectors."""
     values = [np.asarray(pixels[name]) for name in _PIXELS]
     shapes = {name: value.shape for name, value in zip(_PIXELS, values, strict=True)}
     single = all(value.ndim == 1 or 1 in value.shape for value in values)
@@ -177,7 +178,7 @@ def _vectors(path: Path, pixels: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         )
     wrong = [n for n, v in zip(_PIXELS, values, strict=True) if v.dtype.kind not in "iuf"]
     if wrong:
-        raise BadFileError(f"{path}, HDU 1: {wrong} hold no numbers. Fetch the file again.")
+        raise BadFileError(f"{path}, HDU 1: {wrong} have no numbers. Fetch the file again.")
     return [value.reshape(-1) for value in values]
 
 
@@ -196,14 +197,14 @@ def _cell(path: Path, name: str, values: np.ndarray) -> Any:
 
 
 def _bits(row: Mapping[str, Any]) -> int:
-    """ZWARNING of a row; 0 where it is unknown."""
+    """ZWARNING of a row; 0 if it is unknown."""
     return max(integer(row.get("ZWARNING")), 0)
 
 
 def _redshift(rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """(redshift, error), [star]: ELODIE's where it was fitted, else the pipeline's, else NaN.
+    """(redshift, error), [star]: ELODIE's if it was fitted, else the pipeline's, else NaN.
 
-    A negative error is the pipeline's code for a fit that failed: the redshift means nothing.
+    A negative error is the pipeline's code for a failed fit, whose redshift is not used.
     """
     error = numbers(rows, "ELODIE_Z_ERR")
     elodie = np.where(error > 0, numbers(rows, "ELODIE_Z"), np.nan)
@@ -214,7 +215,7 @@ def _redshift(rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _filled(fwhm: np.ndarray) -> np.ndarray:
-    """Widths [star pixel] with a width everywhere: masked pixels take it from their neighbours."""
+    """Widths [star pixel], interpolated over pixels without one."""
     result = np.empty_like(fwhm)
     index = np.arange(fwhm.shape[1])
     for star, row in enumerate(fwhm):
@@ -246,7 +247,7 @@ def _columns(spectra: Sequence[Path], rows: list[dict[str, Any]]) -> dict[str, n
 
 
 def _identifier(row: Mapping[str, Any], name: str) -> str:
-    """Such as ``3586-55181-0001``: plate, night, fibre; the file's name where one is unknown."""
+    """Plate, night, fibre, such as ``3586-55181-0001``; the file's name if one is unknown."""
     plate, night, fibre = (integer(row[key]) for key in _IDENTIFIERS)
     if min(plate, night, fibre) < 0:
         return Path(name.removesuffix(".gz")).stem

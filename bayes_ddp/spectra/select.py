@@ -1,4 +1,4 @@
-"""Which of the spectra that were read a run is about, and their signal-to-noise ratios."""
+"""Selection of spectra by target, S/N and wavelength, and their signal-to-noise ratios."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ __all__ = ["Counts", "arm_snr", "at_rest", "between", "check_selected", "red_snr
 
 
 def arm_snr(raw: RawSpectra) -> dict[str, np.ndarray]:
-    """Arm -> [star] median flux / error per usable pixel; NaN where there is none."""
+    """Arm -> [star], median flux / error of the unmasked pixels; NaN if there is none."""
     result = {}
     for arm in raw.arms:
         good = (arm.ivar > 0) & np.isfinite(arm.flux) & np.isfinite(arm.ivar)
@@ -28,10 +28,10 @@ def arm_snr(raw: RawSpectra) -> dict[str, np.ndarray]:
 
 
 def red_snr(raw: RawSpectra) -> np.ndarray:
-    """[star] signal-to-noise ratio per pixel in R; NaN where nothing tells it.
+    """[star], signal-to-noise ratio per pixel in R; NaN if unknown.
 
-    SN_R of the survey where it is known, else the median of the arm R, or of the reddest arm of a
-    survey without one.
+    It is SN_R of the survey if known, else the median of the arm R, or of the reddest arm of a
+    survey without R.
     """
     measured = arm_snr(raw)
     own = measured.get("R", measured[raw.arms[-1].name])
@@ -40,7 +40,11 @@ def red_snr(raw: RawSpectra) -> np.ndarray:
 
 
 class Counts(NamedTuple):
-    """Spectra read, those with an asked target, those kept; largest S/N (NaN where unknown)."""
+    """Numbers of spectra of a selection.
+
+    read : in the files. matched : with a selected target. kept : and with sufficient S/N. best :
+    largest S/N of the matched ones; NaN if unknown or not needed.
+    """
 
     read: int
     matched: int
@@ -51,18 +55,18 @@ class Counts(NamedTuple):
 def select(
     raw: RawSpectra, *, targetid: Sequence[int] = (), minsn: float | None = None
 ) -> tuple[RawSpectra, Counts]:
-    """The spectra that a run asks for, in their order, and how many there were.
+    """The selected spectra, in their order, and the numbers of spectra.
 
     Parameters
     ----------
     raw
-        What was read.
+        All spectra of the input.
     targetid
-        Only these targets; all where empty.
+        Selected targets; empty for all.
     minsn
         Smallest ``red_snr``; a spectrum of unknown S/N is left out.
 
-    Raises ValueError where the survey has no TARGETID.
+    Raises ValueError for ``targetid`` with a survey that has no TARGETID.
     """
     read = len(raw)
     if targetid:
@@ -83,7 +87,7 @@ def select(
 def check_selected(
     counts: Sequence[Counts], *, targetid: Sequence[int] = (), minsn: float | None = None
 ) -> None:
-    """Raise ValueError, naming the option, where a run asks for spectra that are not there.
+    """Raise ValueError with the name of the option if a run selects no spectrum.
 
     counts : of all tasks of the run.
     """
@@ -104,13 +108,13 @@ def check_selected(
             f"{matched} is {best}. Lower it."
         )
     if not read:
-        raise ValueError("The input files hold no spectra, so that there is nothing to fit.")
+        raise ValueError("The input files contain no spectra, so that there is nothing to fit.")
 
 
 def at_rest(raw: RawSpectra) -> RawSpectra:
-    """The spectra with ``BAD_RV`` at a velocity of 0 +- 30 km/s, so that they can be fitted.
+    """The spectra; those with ``BAD_RV`` get a velocity of 0 +- 30 km/s, so that they are fitted.
 
-    For who wants to see a galaxy fitted as a star; the bit stays.
+    This allows to fit a galaxy as a star; the bit ``BAD_RV`` stays.
     """
     unknown = (raw.warn & int(WARN.BAD_RV)) != 0
     return replace(
@@ -121,9 +125,9 @@ def at_rest(raw: RawSpectra) -> RawSpectra:
 
 
 def between(raw: RawSpectra, wave: tuple[float, float]) -> RawSpectra:
-    """The spectra with ``ivar = 0`` outside ``wave``, Å, vacuum and barycentric.
+    """The spectra with ``ivar = 0`` outside a range of wavelengths.
 
-    Raises ValueError where nothing is left.
+    wave : (first, last), Å, vacuum, barycentric. Raises ValueError if no pixel is left.
     """
     low, high = wave
     inside = [(arm.wave >= low) & (arm.wave <= high) for arm in raw.arms]

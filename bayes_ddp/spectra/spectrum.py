@@ -1,8 +1,8 @@
-"""Normalised spectra as the likelihood takes them.
+"""The record of normalised spectra, the input of the likelihood.
 
-``Spectrum`` is what ``prepare`` makes of ``RawSpectra``: the same native pixels, divided by their
-pseudo-continuum, with all that is needed to bring a model to them. A masked pixel has ``ivar = 0``
-and wavelengths are vacuum Å in the barycentric (observed) frame.
+``prepare`` computes a ``Spectrum`` from ``RawSpectra``: the same native pixels, divided by their
+pseudo-continuum, with everything that the forward model needs. A masked pixel has ``ivar = 0`` and
+wavelengths are vacuum Å in the barycentric (observed) frame.
 """
 
 import equinox as eqx
@@ -14,16 +14,17 @@ __all__ = ["Spectrum"]
 
 
 class Spectrum(eqx.Module):
-    """Spectra of one survey, normalised, on their native pixels; arms stand one after another.
+    """Spectra of one survey, normalised, on their native pixels, with their arms concatenated.
 
     wave : [pixel] float64, Å vacuum, barycentric.
-    flux, ivar : [star pixel] float32, flux over pseudo-continuum, and 1 / its variance.
-    weight : [star pixel] float32, 0 or 1: which pixels form the pseudo-continuum (Eq. 1).
+    flux, ivar : [star pixel] float32, flux / pseudo-continuum, and its inverse variance.
+    weight : [star pixel] float32, 0 or 1: which pixels contribute to the pseudo-continuum (Eq. 1).
     fwhm : [star pixel] float32, Å, Gaussian LSF of the data.
     continuum : [star pixel] float32, pseudo-continuum in the survey's flux unit.
-    vrad, vrad_err : [star] float64, km/s: where the model is shifted to, and the width of the
-        prior of what remains.
-    arms : (name, first pixel, past the last pixel) of each arm.
+    vrad, vrad_err : [star] float64, km/s: the input velocity, by which the model is shifted, and
+        the standard deviation of the prior of the residual velocity.
+    arms : (name, first pixel, end pixel, exclusive) of each arm.
+    survey : key of ``SURVEYS``.
     """
 
     wave: Float[Array | np.ndarray, " pixel"]

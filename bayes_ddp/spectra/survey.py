@@ -1,7 +1,7 @@
-"""What the package has to know about a survey: one record, in the file of its reader.
+"""The record of a survey: its reader and all settings that differ between surveys.
 
-``surveys`` collects the records; everything that differs between surveys is looked up in them. A
-new survey is a file with a reader and a record, and the record's name in that list.
+Each record is defined in the file of its reader and listed in ``surveys``. A new survey needs a
+file with a reader and a record, and an entry in that list.
 """
 
 from collections.abc import Callable
@@ -18,42 +18,42 @@ __all__ = ["Survey", "count_one"]
 
 @dataclass(frozen=True)
 class Survey:
-    """One survey, or another origin of spectra.
+    """One survey, or another source of spectra.
 
     Parameters
     ----------
     name
         Key of ``SURVEYS`` and value of [input] survey.
     title
-        Its name in texts.
+        Name in texts.
     read
-        The reader: ``read(paths, catalog=None, redshifts=())`` gives the ``RawSpectra`` of all
+        The reader: ``read(paths, catalog=None, redshifts=())`` returns the ``RawSpectra`` of all
         files in their order, and raises BadFileError for a file that it cannot read. With
         ``needs_layout`` it is called with ``layout=Layout(...)`` as well.
     recognise
         Whether an open FITS file is a spectrum file of this survey, by its headers.
     count
-        Number of spectra in a file, from its headers alone where the format allows that. With
+        Number of spectra in a file, from its headers only if the format allows that. With
         ``needs_layout`` it takes ``layout=Layout(...)`` as well.
     lsf_sd
         Prior standard deviation of the factor on the width of the LSF, the same for each arm.
     vrad_floor
-        Scatter of the velocities of one star between its spectra that their noise does not
-        explain, km/s: the wavelength calibration. It is part of the catalogue's VRAD_ERR, in
-        quadrature, and of nothing else; 0 where it is not known.
+        km/s, scatter of the velocities of repeated spectra in excess of their noise, due to the
+        wavelength calibration. It is added in quadrature to the catalogue's VRAD_ERR only; 0 if
+        it is not known.
     edge_pixels
         Number of pixels at either end of each arm that are not fitted.
     bands
-        Bands of wavelength that need care in this survey alone, beside ``masks.BANDS``.
+        Wavelength bands of this survey only, in addition to ``masks.BANDS``.
     suffixes
-        Endings of files other than FITS that are this survey's.
+        Suffixes of files other than FITS that belong to this survey.
     file_kind
-        What one of its files is, behind the title: a coadd, a spectrum.
+        Noun for one of its files in texts, such as "coadd" or "spectrum".
     catalog_columns
-        Names that the reader takes from ``catalog``; it then has the option ``columns``, what the
-        file calls them. Empty for a survey without a catalogue.
+        Names that the reader takes from ``catalog``; the reader then has the option ``columns``,
+        their names in the file. Empty for a survey without a catalogue.
     needs_layout
-        Whether a ``Layout`` has to say what the arrays of a file are.
+        Whether a ``Layout`` must define the arrays of a file.
     """
 
     name: str
@@ -72,6 +72,6 @@ class Survey:
 
 
 def count_one(path: Path) -> int:
-    """One, of surveys with one spectrum per file; BadFileError where there is no such file."""
+    """One, for surveys with one spectrum per file; BadFileError if there is no such file."""
     check_file(path)
     return 1

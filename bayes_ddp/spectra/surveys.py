@@ -1,7 +1,7 @@
-"""The surveys whose spectra can be read, and which of them a file belongs to.
+"""The list of surveys whose spectra can be read, and recognition of the survey of a file.
 
-``SURVEYS`` holds one record per survey. A file is tried against the records in their order, so
-that the formats with the strictest marks come first and tables of any origin last.
+``SURVEYS`` has one record per survey. Records are tried in their order: formats with the strictest
+criteria come first and tables of any origin last.
 """
 
 from collections.abc import Mapping
@@ -32,11 +32,12 @@ def find_survey(name: str) -> Survey:
 
 
 def catalog_columns(survey: str, columns: Mapping[str, str], *, catalog: bool) -> dict[str, str]:
-    """Name that the survey's reader takes from its catalogue -> what that calls it.
+    """Name that the survey's reader expects -> name of that column in the catalogue.
 
-    columns : the same in any case. catalog : whether there is a catalogue.
+    columns : the same mapping, with expected names in any case. catalog : whether there is a
+    catalogue.
 
-    Raises ValueError for names that are not read, and where there is no catalogue to name them in.
+    Raises ValueError for names that are not read, and for columns without a catalogue.
     """
     names = find_survey(survey).catalog_columns
     if columns and not (names and catalog):

@@ -1,9 +1,9 @@
-"""Spectra in tables or archives of arrays, as the run file describes them: ``RawSpectra``.
+"""Spectra in tables or archives of arrays become ``RawSpectra``, as a ``Layout`` describes them.
 
-The table [input.table] of a run file, a ``Layout``, says which array is what, whether wavelengths
-are in air or in vacuum, and how wide the line-spread function is: a spectrum without that cannot
-be fitted. The arrays of a file go through ``from_arrays``; all spectra of a file share one list
-of wavelengths.
+A ``Layout``, the table [input.table] of a run file, defines the names of the arrays, whether
+wavelengths are in air or in vacuum, and the width of the line-spread function, which every fit
+needs. The arrays of a file are passed to ``from_arrays``; all spectra of a file share one list of
+wavelengths.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,15 +43,19 @@ Positive = Annotated[float, Field(gt=0)]
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Layout:
-    """The [input.table] table: what the arrays of the user's files are called.
+    """The table [input.table] of a run file: names of the arrays in the user's files.
 
-    wave, flux : names. ivar or error : name; neither where errors are to be estimated. wave_unit :
-    of the wavelengths; by default what the file says, else Å. air : whether wavelengths are in
-    air, or "header" where each file says so itself. Of a FITS image, wavelengths are made of its
-    header, and other names are EXTNAMEs. fwhm : Å, or a name; or resolution : wave / FWHM, or a
-    name. vrad, vrad_err : km/s, or names of arrays or metadata. name : metadata or array with the
-    stars' names, which the catalogue keeps under that name too; else, and for a star whose name
-    is empty, the file's name.
+    wave, flux : names. Wavelengths of a FITS image are computed from its header, and other names
+        are EXTNAMEs.
+    ivar or error : name; neither if errors are to be estimated.
+    wave_unit : unit of the wavelengths; by default that of the file, else Å.
+    air : whether wavelengths are in air, or "header" if the header of each file defines it.
+    fwhm : Å, or a name; or resolution : wave / FWHM, or a name.
+    vrad, vrad_err : km/s, or names of arrays or metadata.
+    name : metadata or array with the names of the stars, which is also copied to the catalogue.
+        Without it, and for an empty name, the file's name is used.
+
+    Raises ValueError for options that exclude each other and for an unknown unit.
     """
 
     air: bool | Literal["header"]
@@ -80,7 +84,7 @@ class Layout:
 
 
 def layout_of(table: Layout | Mapping[str, Any]) -> Layout:
-    """The layout that a table of its fields describes; a layout is returned as it is.
+    """The layout with the fields in ``table``; a ``Layout`` is returned unchanged.
 
     Raises ValueError with one sentence for unknown fields and unsuitable values.
     """
@@ -107,7 +111,7 @@ def read_tables(
     *,
     layout: Layout,
 ) -> RawSpectra:
-    """All stars of some files that ``layout`` describes, in the order of the files.
+    """Spectra of the files that ``layout`` describes, in the order of the files.
 
     Parameters
     ----------
@@ -115,10 +119,10 @@ def read_tables(
         .ecsv, .fits or .npz: one star, or arrays [star pixel] with one list of wavelengths. Or
         one-dimensional FITS images.
     catalog, redshifts
-        Not for tables: velocities stand in the files or in the run file.
+        Refused for tables, whose velocities are in the files or in the run file.
 
-    Raises BadFileError for files that cannot be read, lack something that ``layout`` names, or
-    are on another grid than the first.
+    Raises BadFileError for files that cannot be read, lack an array that ``layout`` names, or have
+    other wavelengths than the first.
     """
     if catalog is not None or redshifts:
         raise BadFileError(
@@ -132,8 +136,8 @@ def read_tables(
         if not same_pixels(part, parts[0]):
             raise BadFileError(
                 f"{path} has other wavelengths ({span(_wave(part))} Å in vacuum) than "
-                f"{spectra[0]} ({span(_wave(parts[0]))}), and nothing is resampled here. Read "
-                "them one by one; a run takes them together."
+                f"{spectra[0]} ({span(_wave(parts[0]))}), and spectra are not resampled. Read "
+                "them one by one; a run accepts them together."
             )
     raw = concatenate(parts)
     try:
@@ -144,19 +148,16 @@ def read_tables(
 
 
 def is_table(file: FitsFile) -> bool:
-    """Whether a FITS file has a spectrum in its first table or in an image.
-
-    The table has a column whose name contains 'flux' then.
-    """
+    """Whether a FITS file has a spectrum image or a first table with 'flux' in a column name."""
     tables = (file.columns(hdu)[0] for hdu in range(1, len(file.names)))
     first = next((names for names in tables if names), [])
     return any("flux" in name.lower() for name in first) or has_spectrum_image(file)
 
 
 def count_tables(path: Path, *, layout: Layout | None = None) -> int:
-    """Number of spectra in a file; of npz and FITS files from their headers alone.
+    """Number of spectra in a file; only the headers of npz and FITS files are read.
 
-    layout : names the fluxes and wavelengths; without it they are called 'flux' and 'wave'.
+    layout : has the names of fluxes and wavelengths; by default 'flux' and 'wave'.
 
     Raises BadFileError for files that cannot be read or have no such array.
     """
@@ -187,7 +188,7 @@ def _read(path: Path, layout: Layout) -> RawSpectra:
 
 
 def _in_air(content: Content, layout: Layout) -> bool:
-    """Whether wavelengths are in air; ValueError where file and layout do not say, or disagree."""
+    """Whether wavelengths are in air; ValueError if it is undefined or file and layout differ."""
     stated = stated_air(content.meta)
     if layout.air == "header":
         if stated is None:
@@ -206,26 +207,26 @@ def _in_air(content: Content, layout: Layout) -> bool:
 
 
 def _value(content: Content, entry: float | str | None) -> Any:
-    """The numbers of the array or metadata that a layout's entry names; a number as it is."""
+    """The array or metadata with the name ``entry``; a number is returned unchanged."""
     return content.numbers(entry) if isinstance(entry, str) else entry
 
 
 def _names(
     content: Content, key: str | None, stars: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """([star] names under ``key``, the same as a column of the catalogue).
+    """([star] names of the array ``key``, the same array as a column of the catalogue).
 
-    A star without a name has that of its file. The column has numbers as they are.
+    A star without a name gets that of its file. Numbers stay numbers in the column.
     """
     stem = Path(content.path.name.removesuffix(".gz")).stem
     made = np.array([stem] if stars == 1 else [f"{stem}-{i:05d}" for i in range(stars)])
     if key is None:
         return made, {}
-    given = per_star(key, content.get(key), stars)
-    names = clean_names(given)
-    numbers = given.dtype.kind in "iuf" and not np.ma.is_masked(given)
-    wide = float if given.dtype.kind == "f" else given.dtype
-    return filled(names, made), {key.upper(): np.array(given, wide) if numbers else names}
+    values = per_star(key, content.get(key), stars)
+    names = clean_names(values)
+    numbers = values.dtype.kind in "iuf" and not np.ma.is_masked(values)
+    wide = float if values.dtype.kind == "f" else values.dtype
+    return filled(names, made), {key.upper(): np.array(values, wide) if numbers else names}
 
 
 def _wave(raw: RawSpectra) -> np.ndarray:

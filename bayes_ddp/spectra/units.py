@@ -1,4 +1,4 @@
-"""Units of wavelengths as files and users write them."""
+"""Units of wavelengths are parsed in the spellings that files and users write."""
 
 import re
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ _LOGARITHM = re.compile(r"(log10|log|ln)\s*\(?([^()]*)\)?$", re.IGNORECASE)
 
 
 def to_angstrom(values: np.ndarray, unit: str) -> np.ndarray:
-    """Wavelengths or widths in Å; of a unit such as ``log10(nm)`` or ``ln(Angstrom)`` too.
+    """Wavelengths or widths in Å, also from units such as ``log10(nm)`` or ``ln(Angstrom)``.
 
-    Raises ValueError for a unit that is no length.
+    Raises ValueError for a unit that is not a length.
 
     >>> to_angstrom(np.array([2.7]), "log10(nm)").round(2).tolist()
     [5011.87]
@@ -51,7 +51,7 @@ def to_angstrom(values: np.ndarray, unit: str) -> np.ndarray:
 
 
 def column_unit(path: Path, meta: Mapping[str, Any], name: str) -> str:
-    """The unit of a column: of TUNIT in a FITS table, of the header of an ECSV file, or ''.
+    """The unit of a column from TUNIT of a FITS table or the header of an ECSV file, or ''.
 
     meta : cards by lower-case keyword.
     """

@@ -1,8 +1,8 @@
-"""Velocities that files state, as far as a fit can use them.
+"""Input velocities and their errors are checked before they become the prior of the fit.
 
-The error of a velocity is the prior standard deviation of what the fit adds to it. A survey
-writes -1, 0 or 0.1 (of a redshift) where it did not measure the error. Then the velocity is fitted
-with an error of 30 km/s, which the spectrum overrules, and the star has ``WARN.RV_WARN``.
+The error of a velocity is the prior standard deviation of the residual velocity. A survey writes
+-1, 0 or 0.1 (of a redshift) if it did not measure the error. The velocity then has a prior of
+30 km/s, which is wide compared with the precision of the fit, and the star has ``WARN.RV_WARN``.
 """
 
 import numpy as np
@@ -10,37 +10,37 @@ import numpy as np
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.masks import LIGHT_SPEED, MAX_VRAD, redshift_velocity
 
-__all__ = ["WIDE_ERROR", "believed", "from_redshift"]
+__all__ = ["WIDE_ERROR", "usable_velocities", "from_redshift"]
 
 WIDE_ERROR = 30.0
 """km/s, error of a velocity whose own error is unknown or doubtful."""
 
 _MOST_ERROR = 100.0
-"""km/s, largest error of a survey's velocity of a star: half the width of a line at R = 1500."""
+"""km/s, largest accepted error of a survey's velocity: half the width of a line at R = 1500."""
 
 
-def believed(
+def usable_velocities(
     vrad: np.ndarray,
     error: np.ndarray,
     *,
     largest: float = _MOST_ERROR,
     doubtful: np.ndarray | bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(vrad, its error, [star] WARN bits) of stated velocities.
+    """(vrad, its error, WARN bits) for the fit.
 
     Parameters
     ----------
-    vrad, error : [star], km/s, NaN where unknown.
+    vrad, error : [star], km/s, NaN if unknown.
     largest : km/s
-        An error that is not positive or above this says that it was not measured.
+        An error that is not positive or above this counts as not measured.
     doubtful : [star] bool
-        Velocities that the survey warns of.
+        Velocities for which the survey has a warning.
 
     Returns
     -------
     [star], [star], [star] int64
-        NaN and ``BAD_RV`` where the velocity is unknown or beyond 1500 km/s; an error of 30 km/s
-        and ``RV_WARN`` where the error is not usable or the velocity doubtful.
+        NaN and ``BAD_RV`` for a velocity that is unknown or beyond 1500 km/s; an error of 30 km/s
+        and ``RV_WARN`` for an error that is not usable or a doubtful velocity.
     """
     good = np.abs(vrad) <= MAX_VRAD  # False for NaN
     wide = ~((error > 0) & (error <= largest)) | doubtful
@@ -52,11 +52,11 @@ def believed(
 def from_redshift(
     redshift: np.ndarray, error: np.ndarray, floor: float, *, doubtful: np.ndarray | bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """``believed`` of redshifts and their errors, [star], NaN where unknown.
+    """(vrad, its error, WARN bits) as in ``usable_velocities``, from redshifts.
 
-    floor : km/s, added in quadrature to an error that is usable.
+    redshift, error : [star], NaN if unknown. floor : km/s, added in quadrature to a usable error.
     """
-    vrad, sd, warn = believed(
+    vrad, sd, warn = usable_velocities(
         redshift_velocity(redshift), LIGHT_SPEED * np.asarray(error, float), doubtful=doubtful
     )
     known = (warn & int(WARN.RV_WARN)) == 0

@@ -1,7 +1,7 @@
-"""Named arrays out of ECSV tables, FITS tables and npz archives, whoever wrote them.
+"""ECSV tables, FITS tables and npz archives are read as named arrays.
 
-Every file becomes a ``Content``: arrays and metadata by lower-case name. Nothing is unpickled, and
-sizes are bounded before anything is unpacked.
+Every file becomes a ``Content``: arrays and metadata by lower-case name. No Python objects are
+unpickled, and sizes are bounded before an archive is decompressed.
 """
 
 import zipfile
@@ -27,7 +27,7 @@ __all__ = ["Content", "read_arrays"]
 
 @dataclass(frozen=True)
 class Content:
-    """What one file holds: arrays and metadata, by lower-case name.
+    """Arrays and metadata of one file by lower-case name.
 
     ragged : columns of variable length, which are not read.
     """
@@ -38,7 +38,7 @@ class Content:
     ragged: tuple[str, ...] = ()
 
     def get(self, name: str) -> np.ndarray:
-        """The array or the metadata of this name; BadFileError with the nearest name if none."""
+        """The array or metadata of this name; BadFileError with the nearest name if missing."""
         key = name.lower()
         if key in self.arrays:
             return self.arrays[key]
@@ -56,16 +56,16 @@ class Content:
         )
 
     def numbers(self, name: str) -> np.ndarray:
-        """The same as float64, NaN where unknown; BadFileError where these are no real numbers."""
+        """The array as float64, NaN if unknown; BadFileError for cells that are no numbers."""
         return real(self.get(name), f"{self.path}: '{name}'")
 
 
 def read_arrays(path: Path, wanted: str | None = None) -> Content:
     """All arrays of a .ecsv, .npz or FITS file.
 
-    wanted : a column by which to know the right table of a FITS file; else it is the first one.
+    wanted : column that identifies the table of a FITS file; by default the first table is read.
 
-    Raises BadFileError for other files and for those that cannot be read.
+    Raises BadFileError for other formats and for files that cannot be read.
     """
     check_file(path)
     match suffix(path):
@@ -76,8 +76,8 @@ def read_arrays(path: Path, wanted: str | None = None) -> Content:
         case ".fits" | ".fit":
             return _fits(path, None if wanted is None else wanted.lower())
     raise BadFileError(
-        f"{path}: spectra in a table come as .ecsv, .fits or .npz, not as '{path.suffix}'. Save "
-        "it as one of these."
+        f"{path}: tables of spectra are read from .ecsv, .fits or .npz, not from "
+        f"'{path.suffix}'. Save it as one of these."
     )
 
 
@@ -95,7 +95,7 @@ def _npz(path: Path) -> Content:
         raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise BadFileError(
-            f"{path} cannot be read as npz: {_first(error)}. Save it anew."
+            f"{path} cannot be read as npz: {_first(error)}. Save it again."
         ) from None
     return Content(path, arrays, {})
 

@@ -1,7 +1,7 @@
 """The record of a table's column: name, unit, type, UCD and description.
 
-The tables of the catalogue, of the mock and of orbits are tuples of it. Where the values of a
-column come from is the business of the table that has the column.
+The catalogue, the mock and orbit tables are each defined by a tuple of these records. The values
+of a column are set by the module of its table.
 """
 
 from dataclasses import KW_ONLY, dataclass, replace
@@ -13,13 +13,14 @@ __all__ = ["Column"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table, or one kind of column.
+    """One column of a table, or a template for one column per label or arm.
 
-    unit : as Astropy reads it; empty for a column without a unit.
-    dtype : as NumPy writes it, such as ``f8``, ``S4``, or ``25f8`` for an array in each row.
+    unit : string that Astropy parses; empty for a column without a unit.
+    dtype : NumPy type string, such as ``f8``, ``S4``, or ``25f8`` for an array in each row.
     description : at most 68 characters, so that it fits on one FITS card.
-    scope : ``label`` and ``limit`` for a kind that has one column per label, ``arm`` for one per
-        arm; further values belong to the table (see ``catalog.columns``); empty for one column.
+    scope : ``label`` and ``limit`` for a template with one column per label, ``arm`` for one per
+        arm; further values are defined by the table (see ``catalog.columns``); empty for a single
+        column.
     """
 
     name: str
@@ -31,7 +32,7 @@ class Column:
     scope: str = ""
 
     def named(self, name: str) -> "Column":
-        """The column of one label or arm, which fills the fields in braces.
+        """The column of one label or arm, with the fields in braces filled in.
 
         ``{arm}`` is the arm; ``{label}``, ``{unit}``, ``{ucd}`` and ``{text}`` are the label's
         column, unit, UCD and description.

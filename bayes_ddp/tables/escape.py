@@ -1,8 +1,9 @@
-"""Any text in the columns of FITS tables, which hold printable ASCII only, and their names.
+"""Text beyond printable ASCII is escaped in columns of FITS tables; column names are checked.
 
-A column with other letters, or with blanks at the end, which FITS readers cut off, is written
-with the escapes of Python's codec ``unicode_escape``. Cards ESCAPE01, ESCAPE02... name such
-columns, and the readers of this package undo it. A column of plain text is written as it is.
+FITS tables store printable ASCII only, and FITS readers remove trailing blanks. A column with
+other characters or with trailing blanks is written with the escapes of Python's codec
+``unicode_escape``. Cards ESCAPE01, ESCAPE02... name such columns, and the readers of this package
+decode them. Other columns are written unchanged.
 """
 
 import re
@@ -14,11 +15,11 @@ import numpy as np
 __all__ = ["check_column_name", "escape_cards", "escaped", "to_fits", "unescaped"]
 
 _CODEC = "unicode_escape"
-_LONGEST = 64  # of a name of a column; a card has 68 characters, and _IN may be added
+_LONGEST = 64  # characters of a column name; a card has 68, and the suffix _IN may be added
 
 
 def escaped(values: np.ndarray) -> bool:
-    """Whether FITS can hold this text with escapes only; False for anything but text."""
+    """Whether this text must be escaped in FITS; False for arrays that are not text."""
     if values.dtype.kind != "U" or not values.size:
         return False
     codes = np.ascontiguousarray(values).view(np.uint32)
@@ -28,9 +29,9 @@ def escaped(values: np.ndarray) -> bool:
 
 
 def to_fits(values: np.ndarray) -> np.ndarray:
-    r"""The values as FITS can hold them: text as ASCII bytes, escaped where ``escaped`` says so.
+    r"""The values in a type that FITS has: text as ASCII bytes, escaped if ``escaped`` is true.
 
-    Signed bytes and long floats, which FITS does not have, become the next type that it has.
+    Signed bytes and long floats, which FITS does not have, become int16 and float64.
 
     >>> to_fits(np.array(["\u03b1 Cen", "a\\b"])).tolist()
     [b'\\u03b1 Cen', b'a\\\\b']
@@ -45,9 +46,9 @@ def to_fits(values: np.ndarray) -> np.ndarray:
 def unescaped(
     header: Mapping[str, Any], content: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """The columns of a table with their text as it was before ``to_fits``.
+    """The columns of a table with their escapes decoded, the inverse of ``to_fits``.
 
-    header : keyword -> value. content : name of a column, in any case -> values.
+    header : keyword -> value. content : column name, in any case -> values.
     """
     marked = {
         str(header[key]).strip().lower() for key in header if re.fullmatch("ESCAPE[0-9]+", key)
@@ -68,7 +69,7 @@ def escape_cards(content: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]
 
 
 def check_column_name(name: str) -> None:
-    """Raise ValueError for a name that no column of a FITS table can have."""
+    """Raise ValueError for a name that a column of a FITS table cannot have."""
     printable = all(" " <= c <= "~" for c in name)
     if not printable or name != name.strip() or not 0 < len(name.replace("'", "''")) <= _LONGEST:
         raise ValueError(
@@ -78,7 +79,7 @@ def check_column_name(name: str) -> None:
 
 
 def _each(values: np.ndarray, change: Any) -> np.ndarray:
-    """``change`` of every text; equal texts are changed once."""
+    """``change`` applied to every text, once per distinct text."""
     unique, index = np.unique(values, return_inverse=True)
     return np.array([change(str(text)) for text in unique])[index].reshape(values.shape)
 
@@ -91,5 +92,5 @@ def _escape(text: str) -> str:
 def _unescape(text: str) -> str:
     try:
         return text.encode("ascii").decode(_CODEC)
-    except ValueError:  # edited since: as it is
+    except ValueError:  # the file was edited and the text has no valid escapes
         return text

@@ -1,6 +1,6 @@
-"""What the FITS tables of this package have in common: cards and checksums.
+"""Column cards, header values and checksums of the FITS tables of this package.
 
-Units, descriptions and UCDs are the cards TUNITn, TCOMMn and TUCDn. Checksums carry a fixed date,
+Units, descriptions and UCDs are the cards TUNITn, TCOMMn and TUCDn. Checksums have a fixed date,
 so that the same table gives the same bytes.
 """
 
@@ -18,15 +18,15 @@ from bayes_ddp.tables.columns import Column
 
 __all__ = ["add_checksums", "card_value", "column_cards", "read_column_cards"]
 
-# FITS does not have these units, and readers warn of an unknown TUNIT. They stand in front of the
-# description, in brackets.
+# FITS does not have these units, and readers warn about an unknown TUNIT. They are written in
+# brackets before the description.
 _NO_FITS_UNIT = ("dex",)
 
 _WIDTH = 68  # characters of text on one card
 
 
 def column_cards(columns: Iterable[Column]) -> dict[str, str]:
-    """Keyword -> text of the cards of a table whose columns these are, in their order.
+    """Keyword -> text of the column cards of a table with these columns, in their order.
 
     An empty unit, description or UCD has no card.
 
@@ -46,9 +46,9 @@ def column_cards(columns: Iterable[Column]) -> dict[str, str]:
 def read_column_cards(
     header: Mapping[str, Any], content: Mapping[str, np.ndarray]
 ) -> dict[str, Column]:
-    """Name -> column of a table, the inverse of ``column_cards``.
+    """Name -> column record of a table, the inverse of ``column_cards``.
 
-    header : keyword -> value. content : name -> values, which give the type of one value.
+    header : keyword -> value. content : name -> values, from which the dtype is taken.
     """
     numbers = {str(header[k]).strip(): k[5:] for k in header if re.fullmatch("TTYPE[0-9]+", k)}
     columns = {}
@@ -67,9 +67,10 @@ def read_column_cards(
 
 
 def card_value(value: Any) -> bool | int | float | str:
-    """The value as a header can hold it; text beyond one card continues on the next (CONTINUE).
+    """The value in a form that a FITS header can store.
 
-    Letters that FITS does not have become escapes, so that different texts stay different.
+    Text longer than one card continues on the next (CONTINUE). Characters beyond ASCII become
+    escapes, so that different texts stay different.
     """
     if isinstance(value, bool | int) or (isinstance(value, float) and np.isfinite(value)):
         return value

@@ -1,8 +1,7 @@
-"""Which rows of two tables are the same star.
+"""Rows of two tables are matched by an identifier, or by position on the sky.
 
-Rows are matched by an identifier, the most specific one first, or by position. Positions are
-compared as they stand in the tables: proper motion between their epochs is ignored, so a star of
-0.1 arcsec / yr leaves a radius of 1.5 arcsec after fifteen years.
+The most specific identifier is tried first. A match by position ignores proper motion between the
+epochs of the tables: a star of 0.1 arcsec / yr leaves a radius of 1.5 arcsec after fifteen years.
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from astropy.coordinates import SkyCoord
 
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.tables.read import Content
-from bayes_ddp.tables.sky import SAME_PLACE, places_of, same_place
+from bayes_ddp.tables.sky import SAME_POSITION, positions_of, same_position
 from bayes_ddp.tables.values import NULLS, identifiers, whole
 
 __all__ = ["IDENTIFIERS", "POSITIONS", "Match", "match_rows"]
@@ -40,19 +39,20 @@ IDENTIFIERS = ("targetid", *_GROUP, *_SAME, *_NAMES, *_FILE_NAMES, *_SOURCE)
 POSITIONS = tuple(name for pair in _SKY for name in pair)
 """Columns of right ascension and declination, in pairs, best first."""
 
-_REPEATS = 20  # rows of theirs with one identifier that are looked at
-_FIRST_SOURCE = 2**32  # below every number of Gaia; fillers such as 0 or 999999 are smaller
+_REPEATS = 20  # rows of theirs per identifier that are considered
+_FIRST_SOURCE = 2**32  # lower bound on Gaia source_id; fillers such as 0 or 999999 are smaller
 
 
 @dataclass(frozen=True)
 class Match:
-    """Which rows belong together: ``ours[i]`` is the star of ``theirs[i]``.
+    """Matched rows: ``ours[i]`` and ``theirs[i]`` are indices of the same star.
 
-    by : the identifier, or the radius on the sky; where nothing matched, what was tried.
-    ambiguous : by identifier, rows of ours whose identifier stands in several rows of theirs (the
-        first was taken); on the sky, rows of ours dropped because their nearest row of theirs is
-        nearer to another one.
-    apart : number of rows with one TARGETID, but with positions of two stars; left out.
+    by : the identifier, or the radius on the sky; without a match, the criteria that were tried.
+    ambiguous : number of rows. By identifier: rows of ours whose identifier is in several rows of
+        theirs, of which the first is taken. By position: rows of ours that are dropped because
+        their nearest row of theirs is nearer to another row of ours.
+    apart : number of rows that are left out because they have one TARGETID and the positions of
+        two stars.
     """
 
     ours: np.ndarray
@@ -72,17 +72,18 @@ def match_rows(
 ) -> Match:
     """Pairs of rows by the first identifier that matches any row, or by position.
 
-    What names a spectrum comes before what names a star: TARGETID with those of SURVEY, PROGRAM,
-    HEALPIX, TILEID, NIGHT, EXPID that both have; SPECID, OBSID and the like; SRCFILE against a
-    file name, if each spectrum of ours has its own; Gaia's SOURCE_ID; TARGETID alone. Several
-    rows of ours may be the same row of theirs.
+    Identifiers of a spectrum are tried before those of a star: TARGETID with those of SURVEY,
+    PROGRAM, HEALPIX, TILEID, NIGHT, EXPID that both tables have; SPECID, OBSID and the like;
+    SRCFILE with a column of file names, if each spectrum of ours has its own file; Gaia's
+    SOURCE_ID; TARGETID alone. Several rows of ours may match the same row of theirs.
 
-    how : ``id``, ``sky``, or ``auto``, by position where no identifier matches.
-    radius : arcsec. The nearest row of theirs within it, and each row of theirs once.
-    names : of both tables in messages.
+    how : ``id``, ``sky``, or ``auto``, which uses positions if no identifier matches.
+    radius : arcsec. The nearest row of theirs within it matches, and each row of theirs once.
+    names : names of both tables in messages.
 
-    Of one TARGETID, rows whose positions both tables know are the same star within 2 arcsec after
-    proper motion. Raises BadFileError for identifiers that lost digits as floating point.
+    Rows with the same TARGETID and with positions in both tables match only if these agree within
+    2 arcsec after proper motion. Raises BadFileError for identifiers that lost digits as floating
+    point, and if no two positions of the same TARGETID agree.
     """
     tried: list[str] = []
     for columns in _identifiers(ours, theirs) if how != "sky" else []:
@@ -110,7 +111,7 @@ def _by_identifier(
     *,
     names: tuple[str, str],
 ) -> Match | None:
-    """The match by the columns in ``columns``; None where no identifier is in both tables."""
+    """The match by ``columns``; None if no identifier is in both tables."""
     known: dict[tuple[str, ...], list[int]] = {}
     for i, key in enumerate(_keys(theirs, [right for _, right in columns], names[1])):
         if key is not None:
@@ -124,7 +125,8 @@ def _by_identifier(
     if not rows:
         return None
     pairs = np.array(rows, int)
-    same = _one_place(ours, theirs, pairs, names=names) if columns[0][0] == "targetid" else None
+    target = columns[0][0] == "targetid"
+    same = _same_star(ours, theirs, pairs, names=names) if target else None
     kept = pairs if same is None else pairs[same]
     _, first = np.unique(kept[:, 0], return_index=True)  # the first row of theirs for each of ours
     kept = kept[first]
@@ -137,19 +139,21 @@ def _by_identifier(
     )
 
 
-def _one_place(
+def _same_star(
     ours: Content, theirs: Content, pairs: np.ndarray, *, names: tuple[str, str]
 ) -> np.ndarray | None:
-    """[pair] bool, False where positions say two stars; None where a table has no positions."""
+    """[pair] bool, False if the positions disagree; None if a table has no positions."""
     tables = (ours, theirs)
-    places = [places_of(t, _SKY, where=name) for t, name in zip(tables, names, strict=True)]
-    if places[0] is None or places[1] is None:
+    first, second = (
+        positions_of(table, _SKY, where=name) for table, name in zip(tables, names, strict=True)
+    )
+    if first is None or second is None:
         return None
-    same = same_place(places[0].take(pairs[:, 0]), places[1].take(pairs[:, 1]))
+    same = same_position(first.take(pairs[:, 0]), second.take(pairs[:, 1]))
     if not same.any():
         raise BadFileError(
-            f"{names[0]} and {names[1]}: no row is within {SAME_PLACE:g} arcsec of the row with "
-            "its TARGETID. Give RA and DEC in degrees, or tables of the same stars."
+            f"{names[0]} and {names[1]}: no row is within {SAME_POSITION:g} arcsec of the row "
+            "with its TARGETID. Give RA and DEC in degrees, or tables of the same stars."
         )
     return same
 
@@ -157,27 +161,27 @@ def _one_place(
 def _by_position(
     ours: np.ndarray, theirs: np.ndarray, radius: float
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Rows of both, and how many of ours lost their row of theirs; positions [row, 2], deg."""
-    place = [np.flatnonzero(np.isfinite(part).all(axis=1)) for part in (ours, theirs)]
-    if not len(place[0]) or not len(place[1]):
+    """(rows of ours, rows of theirs, number of ours that were dropped); input [row, 2], deg."""
+    known = [np.flatnonzero(np.isfinite(part).all(axis=1)) for part in (ours, theirs)]
+    if not len(known[0]) or not len(known[1]):
         return np.zeros(0, int), np.zeros(0, int), 0
     first, second = (
         SkyCoord(*part[rows].T, unit=u.deg)
-        for part, rows in zip((ours, theirs), place, strict=True)
+        for part, rows in zip((ours, theirs), known, strict=True)
     )
     nearest, distance, _ = first.match_to_catalog_sky(second)
     distance = distance.arcsec
     near = np.flatnonzero(distance <= radius)
-    near = near[np.argsort(distance[near], kind="stable")]  # the closest comes first and keeps it
+    near = near[np.argsort(distance[near], kind="stable")]  # np.unique keeps the closest
     _, winner = np.unique(nearest[near], return_index=True)
     kept = np.sort(near[winner])
-    return place[0][kept], place[1][nearest[kept]], len(near) - len(kept)
+    return known[0][kept], known[1][nearest[kept]], len(near) - len(kept)
 
 
 def _position(content: Content) -> np.ndarray | None:
-    """[row, 2], RA and Dec, deg, NaN where impossible; None without columns."""
+    """[row, 2], RA and Dec, deg, NaN if impossible; None without such columns."""
     numbers = {name: v for name, v in content.items() if v.dtype.kind in "iuf"}
-    found = places_of(numbers, _SKY, where="match")
+    found = positions_of(numbers, _SKY, where="match")
     return None if found is None else np.stack([found.ra, found.dec], axis=1)
 
 
@@ -200,9 +204,9 @@ def _identifiers(ours: Content, theirs: Content) -> list[list[tuple[str, str]]]:
 
 
 def _keys(content: Content, names: Sequence[str], table: str) -> list[tuple[str, ...] | None]:
-    """One key per row; None where its identifier is empty, negative or not a number.
+    """One key per row; None if its identifier is empty, negative or not a number.
 
-    A survey, program or pixel that is not known is a value like others: the star still is.
+    An unknown survey, program or pixel does not make a key unknown.
     """
     columns = [_column(name, content[name], f"{table}: column {name}") for name in names]
     optional = [name in _GROUP for name in names]
@@ -215,7 +219,7 @@ def _keys(content: Content, names: Sequence[str], table: str) -> list[tuple[str,
 
 
 def _column(name: str, values: np.ndarray, label: str) -> list[str | None]:
-    """The cells of one identifier as text; None where unknown, negative or a filler."""
+    """The cells of one identifier as text; None if unknown, negative or a filler."""
     if values.dtype.kind in "iuf":
         low = _FIRST_SOURCE if name in _SOURCE else 0
         numbers = (

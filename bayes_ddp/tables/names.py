@@ -1,4 +1,4 @@
-"""Names of columns: what is read, what a file calls it, and what to say where one is missing."""
+"""Column names: options that map them, look-up in any case, and the error for a missing one."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,12 +9,12 @@ __all__ = ["find_name", "missing_column", "parse_columns"]
 
 
 def parse_columns(pairs: Iterable[str], known: Iterable[str], *, option: str) -> dict[str, str]:
-    """Name that is read -> the column that has it, of ``teff=pred_Teff`` and the like.
+    """Name that is read -> column of the file, from pairs such as ``teff=pred_Teff``.
 
-    known : names that are read, in any case; the keys of the result are written as there. option :
-    how messages call the option.
+    known : names that are read; case is ignored and the result has the case of ``known``. option :
+    name of the option in messages.
 
-    Raises ValueError for what is no pair, for names that are not read, and for names given twice.
+    Raises ValueError for text that is not a pair, for unknown names, and for repeated names.
     """
     names = {name.lower(): name for name in known}
     found: dict[str, str] = {}
@@ -36,7 +36,7 @@ def parse_columns(pairs: Iterable[str], known: Iterable[str], *, option: str) ->
 
 
 def find_name(name: str, present: Iterable[str]) -> str | None:
-    """The column of this name, in the same letters if there is one, else in any case."""
+    """The column with exactly this name, else one that differs in case only; None without one."""
     columns = list(present)
     if name in columns:
         return name
@@ -46,7 +46,10 @@ def find_name(name: str, present: Iterable[str]) -> str | None:
 def missing_column(
     path: Path | str, name: str, present: Iterable[str], *, known: Iterable[str] = ()
 ) -> BadFileError:
-    """The error for a column that is not there: the nearest name, those present, those read."""
+    """The error for a missing column, with the nearest name, the columns present and those read.
+
+    known : names that are read, if the message shall list them.
+    """
     columns = list(present)
     hint = did_you_mean(name, columns)
     read = f" Names that are read: {', '.join(known)}." if known else ""

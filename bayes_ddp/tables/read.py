@@ -1,4 +1,4 @@
-"""Tables of any origin as arrays by lower-case column name."""
+"""CSV, ECSV and FITS tables of any origin are read as arrays by lower-case column name."""
 
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ _OURS = ("CATALOGUE", "SPTAB", "RVTAB")
 
 
 def read_columns(path: Path, hdu: str | None = None) -> Content:
-    """Every column of a CSV, ECSV or FITS table; an unknown cell of a number is NaN.
+    """Every column of a CSV, ECSV or FITS table; an unknown number is NaN.
 
-    Text that is a number, a truth value or a word for an unknown one (``values.NULLS``) in every
-    cell becomes that; integers beyond 2^53 and truth values are masked where unknown.
+    A column of text is converted if every cell is a number, a truth value or a text for an unknown
+    one (``values.NULLS``); unknown integers beyond 2^53 and unknown truth values are masked.
 
-    Of a FITS file the extension ``hdu``, else CATALOGUE, SPTAB or RVTAB, else the first. SPTAB of
-    a DESI file ``mwsall-pix`` gets identifiers, S/N and flags from the extensions RVTAB and GAIA,
-    which match it row by row, and its errors from the diagonal of COVAR.
+    hdu : extension of a FITS file. By default CATALOGUE, SPTAB or RVTAB, else the first. SPTAB of
+        a DESI file ``mwsall-pix`` gets identifiers, S/N and flags from the extensions RVTAB and
+        GAIA, which match it row by row, and its errors from the diagonal of COVAR.
 
     Raises BadFileError for files that cannot be read.
     """
@@ -42,21 +42,21 @@ def read_columns(path: Path, hdu: str | None = None) -> Content:
         if len(file.names) < 2:
             raise BadFileError(f"{path} has no table extension. Give a catalogue or CSV.")
         chosen = hdu or next((name for name in _OURS if name in file), None)
-        place = chosen if chosen else 1
-        content = _typed(path, unescaped(file.header(place), file.table(place)))
+        extension = chosen if chosen else 1
+        content = _typed(path, unescaped(file.header(extension), file.table(extension)))
         return content if chosen not in ("SPTAB", "RVTAB") else _desi(file, chosen, content)
 
 
 def _typed(path: Path, table: Content) -> Content:
-    """The columns by lower-case name, text of numbers as numbers."""
+    """The columns by lower-case name; text of numbers is converted to numbers."""
     return {name: typed(values) for name, values in lowered(path, table).items()}
 
 
 def lowered(path: Path, table: Content) -> Content:
     """The columns by lower-case name.
 
-    VizieR calls the lower error of an asymmetric pair ``e_Teff`` and the upper one ``E_Teff``; the
-    latter keeps its capital. Raises BadFileError for other names that differ by case alone.
+    VizieR names the lower error of an asymmetric pair ``e_Teff`` and the upper one ``E_Teff``; the
+    latter keeps its capital E. Raises BadFileError for other names that differ by case alone.
     """
     upper = {
         name: f"E_{name[2:].lower()}"
@@ -76,7 +76,7 @@ def lowered(path: Path, table: Content) -> Content:
 
 
 def _desi(file: FitsFile, chosen: str, content: Content) -> Content:
-    """The columns of one table of the MWS catalogue, and what its neighbours know of the rows.
+    """The columns of one table of the MWS catalogue, with those of RVTAB and GAIA for its rows.
 
     Order of COVAR: [Fe/H], [alpha/Fe], log10 vmic, Teff, log g (desi-mws-edr-datamodel, mwsall).
     """
@@ -109,7 +109,7 @@ def _desi(file: FitsFile, chosen: str, content: Content) -> Content:
 
 
 def unmasked(column: Any) -> np.ndarray:
-    """The column with empty cells as NaN or empty text; masked where neither is possible."""
+    """The column with masked cells as NaN or empty text; still masked if neither is possible."""
     if getattr(column, "mask", None) is None:
         return np.asarray(column)
     if column.dtype.kind == "b":

@@ -1,14 +1,16 @@
-"""Rows with the same key: counting them, and names that tell them apart."""
+"""Rows with the same key are counted and get distinct names."""
 
 import numpy as np
 
 from bayes_ddp.flags import WARN
 
-__all__ = ["repeats", "told_apart"]
+__all__ = ["repeats", "distinct_names"]
 
 
 def repeats(code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """([row] int, how many earlier rows have the same code; [row] bool, whether any other has).
+    """([row] int, number of earlier rows with the same code; [row] bool, whether it is repeated).
+
+    code : [row], sortable values.
 
     >>> [part.tolist() for part in repeats(np.array([4, 5, 4]))]
     [[0, 0, 1], [True, False, True]]
@@ -23,10 +25,10 @@ def repeats(code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return nth, count > 1
 
 
-def told_apart(names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """([row] names, ``#2`` and so on behind repeats; [row] int64, ``DOUBLED_ROW`` or 0).
+def distinct_names(names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """([row] names with ``#2`` and so on appended to repeats; [row] int64, ``DOUBLED_ROW`` or 0).
 
-    >>> told_apart(np.array(["a", "b", "a"]))[0].tolist()
+    >>> distinct_names(np.array(["a", "b", "a"]))[0].tolist()
     ['a', 'b', 'a#2']
     """
     nth, doubled = repeats(np.unique(names, return_inverse=True)[1])

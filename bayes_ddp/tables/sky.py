@@ -1,4 +1,4 @@
-"""Whether rows of two tables are at one place on the sky, proper motion included."""
+"""Positions on the sky are read from tables and compared, with proper motion."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,20 +7,27 @@ import numpy as np
 
 from bayes_ddp.tables.values import real
 
-__all__ = ["SAME_PLACE", "Places", "join_places", "place_numbers", "places_of", "same_place"]
+__all__ = [
+    "SAME_POSITION",
+    "Positions",
+    "join_positions",
+    "position_numbers",
+    "positions_of",
+    "same_position",
+]
 
-SAME_PLACE = 2.0
-"""Arcsec within which two rows of one identifier are one star."""
+SAME_POSITION = 2.0
+"""Arcsec; rows with one identifier are the same star within this distance."""
 
-_ROUNDS = 50  # places of one target that are told apart exactly
-_LONGEST = 25.0  # years between two catalogues where an epoch is not known
+_ROUNDS = 50  # largest number of distinct positions per target that are compared with each other
+_LONGEST = 25.0  # years between two catalogues if an epoch is not known
 
 
 @dataclass(frozen=True)
-class Places:
+class Positions:
     """Positions [row], deg, with proper motion, mas/yr (pmra includes cos dec), and epoch, yr.
 
-    NaN where unknown or impossible.
+    Unknown or impossible values are NaN.
     """
 
     ra: np.ndarray
@@ -32,26 +39,28 @@ class Places:
     def __len__(self) -> int:
         return len(self.ra)
 
-    def take(self, rows: np.ndarray) -> "Places":
-        """The places of ``rows``."""
-        return Places(
+    def take(self, rows: np.ndarray) -> "Positions":
+        """The positions of ``rows``, indices or a mask."""
+        return Positions(
             self.ra[rows], self.dec[rows], self.pmra[rows], self.pmdec[rows], self.epoch[rows]
         )
 
     @property
     def known(self) -> np.ndarray:
-        """[row] bool, whether there is a position."""
+        """[row] bool, whether the position is known."""
         return np.isfinite(self.ra) & np.isfinite(self.dec)
 
 
-def places_of(
+def positions_of(
     table: Mapping[str, np.ndarray], columns: Sequence[tuple[str, str]], *, where: str
-) -> Places | None:
-    """The places that a table has in the first pair of ``columns`` that it has; None without.
+) -> Positions | None:
+    """The positions from the first pair of ``columns`` in a table; None if it has no such pair.
 
-    Names of ``table`` are in small letters. Proper motion and epoch are in pmra, pmdec and
-    ref_epoch; an epoch before 1900 and a proper motion of exactly zero are unknown. where : the
-    table in messages.
+    table : lower-case name -> [row]. Proper motion and epoch are taken from pmra, pmdec and
+        ref_epoch; an epoch before 1900 and a proper motion of exactly zero are unknown.
+    where : name of the table in messages.
+
+    Raises BadFileError for a column with cells that are no numbers.
     """
     for names in columns:
         if all(name in table and table[name].ndim == 1 for name in names):
@@ -66,7 +75,7 @@ def places_of(
     )
     possible = (np.abs(dec) <= 90) & (np.abs(ra) <= 360)
     moving = (pmra != 0) | (pmdec != 0)
-    return Places(
+    return Positions(
         np.where(possible, ra, np.nan),
         np.where(possible, dec, np.nan),
         np.where(moving, pmra, np.nan),
@@ -75,11 +84,12 @@ def places_of(
     )
 
 
-def same_place(first: Places, second: Places) -> np.ndarray:
-    """[row] bool, False where two positions are known and no star can be at both.
+def same_position(first: Positions, second: Positions) -> np.ndarray:
+    """[row] bool, False if both positions are known and differ by more than ``SAME_POSITION``.
 
-    They are compared at the second's epoch, with the proper motion of either. Where an epoch is
-    not known, the way of 25 years is allowed for.
+    They are compared at the epoch of ``second``, with the proper motion of ``first`` or, if it is
+    unknown, of ``second``. If an epoch is not known, the distance may be larger by the proper
+    motion of 25 years.
     """
     known = np.isfinite(first.pmra) & np.isfinite(first.pmdec)
     pmra = np.nan_to_num(np.where(known, first.pmra, second.pmra)) / 3.6e6
@@ -90,19 +100,19 @@ def same_place(first: Places, second: Places) -> np.ndarray:
     mean = np.radians((first.dec + second.dec) / 2)
     east = (second.ra - first.ra + 180) % 360 - 180
     north = second.dec - first.dec - pmdec * years
-    # haversine of a shift that is small or of any size, without loss of digits
+    # the haversine formula keeps its precision for small distances
     east = np.radians(east) - np.radians(pmra * years) / np.maximum(np.cos(mean), 1e-12)
     half = (
         np.sin(np.radians(north) / 2) ** 2
         + np.cos(np.radians(first.dec)) * np.cos(np.radians(second.dec)) * np.sin(east / 2) ** 2
     )
     apart = 2 * np.degrees(np.arcsin(np.sqrt(np.clip(half, 0, 1))))
-    return ~(apart > SAME_PLACE / 3600 + slack)  # True for NaN
+    return ~(apart > SAME_POSITION / 3600 + slack)  # True for NaN
 
 
-def join_places(first: Places, second: Places) -> Places:
-    """The rows of both, the first's in front."""
-    return Places(
+def join_positions(first: Positions, second: Positions) -> Positions:
+    """The rows of ``first``, followed by those of ``second``."""
+    return Positions(
         *(
             np.concatenate([getattr(part, n) for part in (first, second)])
             for n in ("ra", "dec", "pmra", "pmdec", "epoch")
@@ -110,21 +120,21 @@ def join_places(first: Places, second: Places) -> Places:
     )
 
 
-def place_numbers(target: np.ndarray, places: Places) -> np.ndarray:
-    """[row] int, which of the places of its target a row is at, from 0; -1 without a position.
+def position_numbers(target: np.ndarray, positions: Positions) -> np.ndarray:
+    """[row] int, index of a row's position among those of its target; -1 without a position.
 
-    target : [row] int. The first row of a target defines its place 0, the first that is elsewhere
-    its place 1, and so on.
+    target : [row] int. The first row of a target defines its position 0, the first row at another
+    position defines position 1, and so on.
     """
     _, code = np.unique(target, return_inverse=True)
     number = np.full(len(target), -1)
-    left = np.flatnonzero(places.known)
-    for place in range(_ROUNDS):
+    left = np.flatnonzero(positions.known)
+    for index in range(_ROUNDS):
         if not len(left):
             return number
         _, first, which = np.unique(code[left], return_index=True, return_inverse=True)
-        same = same_place(places.take(left[first][which]), places.take(left))
-        number[left[same]] = place
+        same = same_position(positions.take(left[first][which]), positions.take(left))
+        number[left[same]] = index
         left = left[~same]
-    number[left] = _ROUNDS + np.arange(len(left))  # so many places are all taken as different
+    number[left] = _ROUNDS + np.arange(len(left))  # further positions all count as different
     return number

@@ -1,4 +1,4 @@
-"""Tables written as text: CSV and ECSV, whatever marks and separators they begin with."""
+"""CSV and ECSV tables are read with any byte-order mark and common separators."""
 
 import codecs
 from pathlib import Path
@@ -15,12 +15,12 @@ _SEPARATORS = (",", ";", "\t", "|")
 
 
 def read_text(path: Path) -> Table:
-    """The table of a .csv, .txt or .ecsv file, which gzip may have packed.
+    """The table of a .csv, .txt or .ecsv file, plain or gzip-compressed.
 
-    A byte-order mark is no part of the first name. The columns of CSV are separated by commas, or,
-    where the line of names has none, by semicolons, tabs or bars.
+    A byte-order mark is removed. The columns of CSV are separated by commas, or, if the header
+    line has none, by semicolons, tabs or bars.
 
-    Raises BadFileError for what cannot be read.
+    Raises BadFileError for files that cannot be read.
     """
     ecsv = suffix(path) == ".ecsv"
     try:
@@ -43,7 +43,7 @@ def read_text(path: Path) -> Table:
         return Table.read(text.splitlines(), format="ascii.csv", delimiter=separator)
     except BadFileError:
         raise
-    except Exception as error:  # the parser of ECSV raises classes of its own
+    except Exception as error:  # the ECSV parser raises its own exception classes
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise BadFileError(
             f"{path} cannot be read as a table ({reason}). Give CSV with one header line, ECSV or "
@@ -52,7 +52,7 @@ def read_text(path: Path) -> Table:
 
 
 def _decoded(path: Path, content: bytes) -> str:
-    """The text without a byte-order mark; letters that are not UTF-8 are replaced."""
+    """The text without a byte-order mark; bytes that are not UTF-8 are replaced."""
     for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
         if content.startswith(mark):
             return content.decode(encoding, "replace")

@@ -1,7 +1,8 @@
-"""Columns of any table as numbers, truth values and identifiers; unknown cells stay unknown.
+"""Columns of any table are converted to numbers, truth values and identifiers.
 
-People write unknown cells in many words, and programs turn numbers into text and identifiers into
-floating point. Here every cell has one meaning or is an error that names column, row and cell.
+Tables mark unknown cells in many ways, and programs write numbers as text and identifiers as
+floating point. A cell that cannot be converted without loss raises an error that names column, row
+and cell; unknown cells stay unknown.
 """
 
 from collections.abc import Callable
@@ -28,23 +29,23 @@ NULLS = frozenset(
     "null none nil nan na n/a n.a. #n/a <na> nat - -- --- \\n ? ... masked undef undefined "
     "unknown missing".split()
 ) | {""}
-"""Words for an unknown cell, in small letters and without blanks around them."""
+"""Texts of an unknown cell, lower case, without surrounding blanks."""
 
 TRUE = frozenset(("true", "t", "yes", "y", "1"))
-"""Words for true, in small letters."""
+"""Texts of true, lower case."""
 
 FALSE = frozenset(("false", "f", "no", "n", "0"))
-"""Words for false, in small letters."""
+"""Texts of false, lower case."""
 
 UNKNOWN_ID = -(2**63)
-"""Stands for an identifier that is not known; no target has it."""
+"""Marks an unknown identifier; no target has this number."""
 
 _EXACT_32 = 2**24
-_SUSPECT = 4  # values after which digits that all end in zeros are no chance
+_SUSPECT = 4  # so many values that all fit into float32 are no coincidence
 
 
 def real(values: np.ndarray, label: str) -> np.ndarray:
-    """The column as float64, NaN where unknown.
+    """The column as float64, NaN if unknown.
 
     label : file and column in messages.
 
@@ -53,7 +54,7 @@ def real(values: np.ndarray, label: str) -> np.ndarray:
     if values.dtype.kind in "US":
         return _parsed(values, label, kind=float, unknown=np.nan, what="a number")
     if values.dtype.kind not in "iufb":
-        raise BadFileError(f"{label} holds no numbers ({values.dtype}). Name another column.")
+        raise BadFileError(f"{label} has no numbers ({values.dtype}). Name another column.")
     known = np.asarray(np.ma.getdata(values), float)
     return (
         np.where(np.ma.getmaskarray(values), np.nan, known) if np.ma.is_masked(values) else known
@@ -61,19 +62,18 @@ def real(values: np.ndarray, label: str) -> np.ndarray:
 
 
 def whole(values: np.ndarray, label: str, *, unknown: int) -> np.ndarray:
-    """The column as int64 with all bits, ``unknown`` where a cell is unknown or not finite.
+    """The column as int64; cells that are unknown or not finite have the value ``unknown``.
 
     label : file and column in messages.
 
-    Raises BadFileError for text and fractions, and for floating point beyond 2^53.
+    Raises BadFileError for text that is no integer, for fractions, for unsigned integers beyond
+    63 bits, and for floating point from 2^53 (float32: 2^24).
     """
     kind = values.dtype.kind
     if kind in "US":
         return _parsed(values, label, kind=int, unknown=unknown, what="a whole number")
     if kind not in "iufb":
-        raise BadFileError(
-            f"{label} holds no whole numbers ({values.dtype}). Name another column."
-        )
+        raise BadFileError(f"{label} has no whole numbers ({values.dtype}). Name another column.")
     data, mask = np.ma.getdata(values), np.ma.getmaskarray(values)
     if kind == "f":
         mask = mask | ~np.isfinite(data)
@@ -97,17 +97,16 @@ def whole(values: np.ndarray, label: str, *, unknown: int) -> np.ndarray:
 
 
 def identifiers(values: np.ndarray, label: str) -> np.ndarray:
-    """The column as int64 with all bits, ``UNKNOWN_ID`` where unknown.
+    """The column as int64, ``UNKNOWN_ID`` if unknown.
 
-    A float64 column is accepted where all numbers are whole and below 2^53: rounding to float64 is
-    monotonic and exact up to there, so that such a number was never rounded. A float32 column is
-    exact below 2^24; so that a float64 column that was float32 before is noticed, four and more
-    numbers that all fit into float32 are refused as well.
+    A float64 column is accepted if all numbers are whole and below 2^53, where float64 is exact.
+    A float32 column is exact below 2^24. A float64 column that was float32 before has lost digits
+    too; it is refused if it has four or more distinct numbers from 2^24 and all fit into float32.
 
     label : file and column in messages.
 
-    Raises BadFileError for text that is no whole number, for fractions, and for floating point
-    that may have lost digits.
+    Raises BadFileError for text that is no integer, for fractions, and for floating point that may
+    have lost digits.
     """
     found = whole(values, label, unknown=UNKNOWN_ID)
     if values.dtype.kind == "f" and values.dtype.itemsize > 4:
@@ -119,7 +118,7 @@ def identifiers(values: np.ndarray, label: str) -> np.ndarray:
 
 
 def truth(values: np.ndarray, label: str) -> np.ndarray:
-    """The column as bool, False where unknown; numbers are true where they are not 0.
+    """The column as bool, False if unknown; numbers other than 0 are true.
 
     label : file and column in messages.
 
@@ -132,11 +131,11 @@ def truth(values: np.ndarray, label: str) -> np.ndarray:
 
 
 def typed(values: np.ndarray) -> np.ndarray:
-    """Text as whole numbers, numbers or truth values where every cell is one or unknown.
+    """Text as integers, floats or truth values, if every cell is one or unknown.
 
-    Other text, text of ``NULLS`` alone and numbers with zeros in front stay text; arrays that are
-    no text stay as they are. Integers with unknown cells are float64 with NaN, or masked beyond
-    2^53.
+    Other text, text of ``NULLS`` alone and numbers with leading zeros stay text; arrays that are
+    not text are returned unchanged. Integers with unknown cells are float64 with NaN, or masked
+    beyond 2^53.
 
     >>> typed(np.array(["5000", "null"])).tolist()
     [5000.0, nan]
@@ -145,19 +144,19 @@ def typed(values: np.ndarray) -> np.ndarray:
     """
     if values.dtype.kind != "U" or values.ndim != 1 or not values.size:
         return values
-    words = np.char.lower(np.char.strip(values))
-    empty = np.isin(words, list(NULLS))
+    cells = np.char.lower(np.char.strip(values))
+    empty = np.isin(cells, list(NULLS))
     if empty.all() or any(
-        word[0] == "0" and word[1:].isdigit() and len(word) > 1
-        for word in np.unique(words[~empty]).tolist()
+        cell[0] == "0" and cell[1:].isdigit() and len(cell) > 1
+        for cell in np.unique(cells[~empty]).tolist()
     ):
         return values
-    if np.isin(words[~empty], list((TRUE | FALSE) - {"0", "1"})).all():
-        yes = np.isin(words, list(TRUE))
+    if np.isin(cells[~empty], list((TRUE | FALSE) - {"0", "1"})).all():
+        yes = np.isin(cells, list(TRUE))
         return np.ma.masked_array(yes, empty) if empty.any() else yes
     for kind in (np.int64, np.float64):
         try:
-            numbers = np.where(empty, "0", words).astype(kind)
+            numbers = np.where(empty, "0", cells).astype(kind)
         except (ValueError, OverflowError):
             continue
         if not empty.any():
@@ -168,10 +167,10 @@ def typed(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _truth_of(word: str) -> bool:
-    if word.lower() in TRUE:
+def _truth_of(text: str) -> bool:
+    if text.lower() in TRUE:
         return True
-    if word.lower() in FALSE:
+    if text.lower() in FALSE:
         return False
     raise ValueError
 
@@ -179,19 +178,19 @@ def _truth_of(word: str) -> bool:
 def _parsed(
     values: np.ndarray, label: str, *, kind: Callable, unknown: float | int | bool, what: str
 ) -> np.ndarray:
-    """Cells of text, one by one."""
+    """Values of cells of text, each converted by ``kind``."""
     found: list[Any] = []
     known = False
     for row, cell in enumerate(values.astype(str).reshape(-1).tolist()):
-        word = cell.strip()
+        text = cell.strip()
         try:
-            null = word.lower() in NULLS
-            found.append(unknown if null else kind(word))
+            null = text.lower() in NULLS
+            found.append(unknown if null else kind(text))
             known |= not null
         except ValueError:
             if not known:
                 raise BadFileError(
-                    f"{label} holds no numbers: row {row + 1} is {cell!r}, which is not {what}. "
+                    f"{label} has no numbers: row {row + 1} is {cell!r}, which is not {what}. "
                     "Name another column, or correct the cell."
                 ) from None
             raise BadFileError(

@@ -112,7 +112,7 @@ def test_text_in_a_number_column_is_an_error_with_column_row_and_cell(
         cli.main()
     told = capsys.readouterr().err
     assert stop.value.code == 1 and told.count("\n") == 1
-    assert "o.csv: column teff_err holds no numbers: row 1 is 'small'" in told
+    assert "o.csv: column teff_err has no numbers: row 1 is 'small'" in told
     rows = lines()
     rows[7] = rows[7].replace("4", "x", 1)
     with pytest.raises(BadFileError, match=r"o\.csv: column teff, row 7: 'x"):

@@ -31,20 +31,20 @@ def test_dropped_pixels_come_back_where_they_were(grid: str, length: int) -> Non
     assert filled.arms == (slice(0, wave.size),)
     step = np.gradient(wave)
     np.testing.assert_array_less(np.abs(filled.wave - wave), 0.01 * step)
-    np.testing.assert_array_equal(filled.wave[filled.place], without(wave, *runs))
+    np.testing.assert_array_equal(filled.wave[filled.pixel], without(wave, *runs))
 
 
 @pytest.mark.parametrize("grid", GRIDS)
 def test_list_without_gaps_stays_as_it_is(grid: str) -> None:
     filled = fill_gaps(GRIDS[grid])
     assert filled.wave is GRIDS[grid] or np.array_equal(filled.wave, GRIDS[grid])
-    np.testing.assert_array_equal(filled.place, np.arange(filled.wave.size))
+    np.testing.assert_array_equal(filled.pixel, np.arange(filled.wave.size))
 
 
 def test_one_pixel_between_two_dropped_runs_is_kept() -> None:
     filled = fill_gaps(without(LINEAR, (100, 7), (108, 7)))
     assert filled.arms == (slice(0, 1000),)
-    assert np.isin(107, filled.place) and not np.isin([106, 108], filled.place).any()
+    assert np.isin(107, filled.pixel) and not np.isin([106, 108], filled.pixel).any()
 
 
 def test_long_gaps_end_an_arm_and_narrow_stretches_are_none() -> None:
@@ -54,9 +54,9 @@ def test_long_gaps_end_an_arm_and_narrow_stretches_are_none() -> None:
     lone = np.r_[np.arange(4000.0, 4500.0), 4600.0, np.arange(4750.0, 5000.0)]
     filled = fill_gaps(lone)
     assert filled.arms == (slice(0, 601), slice(601, 851))
-    assert filled.wave[600] == 4600.0 and filled.place[500] == 600
+    assert filled.wave[600] == 4600.0 and filled.pixel[500] == 600
     far = fill_gaps(np.r_[np.arange(4000.0, 4500.0), 6000.0])
-    assert far.arms == (slice(0, 500),) and far.place[-1] == -1
+    assert far.arms == (slice(0, 500),) and far.pixel[-1] == -1
     windows = np.concatenate([np.arange(a, a + 30.0) for a in (4000, 4200, 4400)])
     assert fill_gaps(windows).arms == (slice(0, 430),)
     with pytest.raises(ValueError, match="2 stretches narrower than 60 Å"):

@@ -70,7 +70,7 @@ def test_blank_card_stops_no_run(card: str, value: str | None, lamost_file: Path
 
 def test_card_with_other_text_is_named(lamost_file: Path) -> None:
     edit(lamost_file, lambda h: h[0].header.set("OBSID", "seven"))
-    with pytest.raises(BadFileError, match=r"\['OBSID'\] are no numbers"):
+    with pytest.raises(BadFileError, match=r"\['OBSID'\] are not numbers"):
         read_lamost([lamost_file])
 
 
@@ -146,7 +146,7 @@ def test_archive_with_python_objects_is_never_unpickled(tmp_path: Path) -> None:
 
     names = np.array([Harmful()], object)
     np.savez(tmp_path / "a.npz", wave=np.arange(4000.0, 5000.0), flux=np.ones(1000), names=names)
-    with pytest.raises(BadFileError, match=r"\['names'\] hold Python objects") as error:
+    with pytest.raises(BadFileError, match=r"\['names'\] contain Python objects") as error:
         read(tmp_path / "a.npz", layout={"air": False, "fwhm": 2.5})
     assert "\n" not in str(error.value) and not (tmp_path / "harm").exists()
 

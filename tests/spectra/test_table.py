@@ -164,7 +164,7 @@ def test_unsorted_or_doubled_wavelengths_are_named(
     [
         ({"flux": "flx"}, r"no column, array or metadata 'flx'. Did you mean 'flux'"),
         ({"vrad": "error"}, r"one.npz: 'vrad' has 1000 values for 1 stars"),
-        ({"vrad": "star"}, r"'star' holds no numbers"),
+        ({"vrad": "star"}, r"'star' has no numbers"),
         ({"fwhm": "rv"}, r"one.npz: 'fwhm' is not a positive number in every pixel"),
     ],
 )
@@ -186,7 +186,7 @@ def test_other_grids_units_names_and_files_are_errors(tmp_path: Path) -> None:
         read(write(tmp_path, "npz", "four", Wave=np.log10(WAVE)))
     text = tmp_path / "a.csv"
     text.write_text("wave,flux\n")
-    with pytest.raises(BadFileError, match=r"not as '.csv'"):
+    with pytest.raises(BadFileError, match=r"not from '.csv'"):
         read(text)
     broken = tmp_path / "five.npz"
     broken.write_bytes(one.read_bytes()[:900])

@@ -1,4 +1,4 @@
-"""Places on the sky: two arcsec after proper motion."""
+"""Positions on the sky: two arcsec after proper motion."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,14 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
-from bayes_ddp.tables.sky import Places, place_numbers, places_of, same_place
+from bayes_ddp.tables.sky import Positions, position_numbers, positions_of, same_position
 
 ARCSEC = 1 / 3600
 
 
-def places(ra, dec, pmra=np.nan, pmdec=np.nan, epoch=np.nan) -> Places:
+def places(ra, dec, pmra=np.nan, pmdec=np.nan, epoch=np.nan) -> Positions:
     arrays = np.broadcast_arrays(*map(np.atleast_1d, (ra, dec, pmra, pmdec, epoch)))
-    return Places(*(array.astype(float) for array in arrays))
+    return Positions(*(array.astype(float) for array in arrays))
 
 
 @pytest.mark.parametrize("dec", [0.0, 60.0, -89.0, 89.99])
@@ -21,8 +21,8 @@ def test_limit_is_two_arcsec_anywhere_and_across_the_meridian(dec: float) -> Non
     east = ARCSEC / np.cos(np.radians(dec))
     one = places(359.9999, dec)
     for shift, same in ((1.9, True), (2.1, False)):
-        assert same_place(one, places((359.9999 + shift * east) % 360, dec)).tolist() == [same]
-        assert same_place(one, places(359.9999, dec - shift * ARCSEC)).tolist() == [same]
+        assert same_position(one, places((359.9999 + shift * east) % 360, dec)).tolist() == [same]
+        assert same_position(one, places(359.9999, dec - shift * ARCSEC)).tolist() == [same]
 
 
 def test_star_is_followed_along_its_proper_motion() -> None:
@@ -38,25 +38,25 @@ def test_star_is_followed_along_its_proper_motion() -> None:
     )
     later = star.apply_space_motion(Time(2016.0, format="jyear"))
     there = places(later.ra.deg, later.dec.deg, epoch=2016.0)
-    assert same_place(places(150, 40, pmra, pmdec, 2006.0), there).all()
-    assert same_place(there, places(150, 40, pmra, pmdec, 2006.0)).all()
-    assert not same_place(places(150, 40, epoch=2006.0), there).any()
-    assert not same_place(places(150, 40, -pmra, pmdec, 2006.0), there).any()
+    assert same_position(places(150, 40, pmra, pmdec, 2006.0), there).all()
+    assert same_position(there, places(150, 40, pmra, pmdec, 2006.0)).all()
+    assert not same_position(places(150, 40, epoch=2006.0), there).any()
+    assert not same_position(places(150, 40, -pmra, pmdec, 2006.0), there).any()
     unknown = places(later.ra.deg, later.dec.deg)  # without an epoch its way is allowed for
-    assert same_place(places(150, 40, pmra, pmdec, 2006.0), unknown).all()
-    assert not same_place(places(150, 41, pmra, pmdec, 2006.0), unknown).any()
+    assert same_position(places(150, 40, pmra, pmdec, 2006.0), unknown).all()
+    assert not same_position(places(150, 41, pmra, pmdec, 2006.0), unknown).any()
 
 
 def test_unknown_position_contradicts_nothing() -> None:
-    assert same_place(places(np.nan, 0), places(10, 0)).all()
+    assert same_position(places(np.nan, 0), places(10, 0)).all()
 
 
 def test_places_of_a_target_are_counted() -> None:
     target = np.array([7, 7, 9, 7, 7, 9])
     where = places([10, 10 + ARCSEC, 20, 10.07, np.nan, 20], [0, 0, 5, 0, 0, 5])
-    assert place_numbers(target, where).tolist() == [0, 0, 0, 1, -1, 0]
+    assert position_numbers(target, where).tolist() == [0, 0, 0, 1, -1, 0]
     many = places(np.linspace(0, 300, 200), 0)
-    assert len(set(place_numbers(np.zeros(200, int), many))) == 200
+    assert len(set(position_numbers(np.zeros(200, int), many))) == 200
 
 
 def test_fillers_are_no_positions_epochs_or_motions() -> None:
@@ -67,8 +67,8 @@ def test_fillers_are_no_positions_epochs_or_motions() -> None:
         "pmdec": np.zeros(2),
         "ref_epoch": np.zeros(2),
     }
-    found = places_of(table, [("target_ra", "target_dec"), ("ra", "dec")], where="a")
+    found = positions_of(table, [("target_ra", "target_dec"), ("ra", "dec")], where="a")
     assert found is not None
     assert found.known.tolist() == [False, True] and np.isnan(found.epoch).all()
     assert np.isnan(found.pmra).all()
-    assert places_of({"ra": np.zeros(1)}, [("ra", "dec")], where="a") is None
+    assert positions_of({"ra": np.zeros(1)}, [("ra", "dec")], where="a") is None

@@ -26,7 +26,7 @@ def test_other_text_in_a_number_column_is_named_by_column_row_and_cell() -> None
         truth(np.array(["T", "maybe"]), "a")
     with pytest.raises(BadFileError, match=r"row 2: '7\.5' is not a whole number"):
         whole(np.array(["7", "7.5"]), "a", unknown=-1)
-    with pytest.raises(BadFileError, match="a holds no numbers: row 1 is 'HD 1'"):
+    with pytest.raises(BadFileError, match="a has no numbers: row 1 is 'HD 1'"):
         real(np.array(["HD 1", "HD 2"]), "a")
 
 

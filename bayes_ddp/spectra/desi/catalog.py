@@ -1,9 +1,9 @@
 """Tables of DESI velocities: RVS catalogues (one healpix or the whole survey) and redrock files.
 
 The catalogue of the Milky Way Survey, mwsall-pix-*.fits, has the extensions RVTAB, SPTAB,
-FIBERMAP, SCORES and GAIA, row by row the same targets (arXiv:2407.06280). That is checked, because
-a shifted extension would give each star another star's parallax. Of its gigabyte only the columns
-that are needed are read, and of these only the rows of the targets at hand are kept.
+FIBERMAP, SCORES and GAIA, whose rows are the same targets (arXiv:2407.06280). This is checked,
+because a shifted extension would assign each star the parallax of another star. Only the needed
+columns of this 1 GB file are read, and only the rows of the input targets are returned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,18 +36,18 @@ _RVS = (
     "PRIMARY",
 )
 _REDROCK = ("TARGETID", "Z", "SPECTYPE", "SUBTYPE", "ZWARN")
-_PLACE = ("TARGET_RA", "TARGET_DEC", "RA", "DEC", "PMRA", "PMDEC", "REF_EPOCH")
-RVS_NAMES = ("TARGETID", *_RVS, *GROUP, *_PLACE)
+_SKY = ("TARGET_RA", "TARGET_DEC", "RA", "DEC", "PMRA", "PMDEC", "REF_EPOCH")
+RVS_NAMES = ("TARGETID", *_RVS, *GROUP, *_SKY)
 """Columns of RVTAB that are read."""
 
 _MATCHED = ("SPTAB", "FIBERMAP", "SCORES", "GAIA")
 
 
 def coadd_group(file: FitsFile) -> dict[str, Any]:
-    """SURVEY, PROGRAM, HEALPIX and TILEID of a file; '' and -1 where it does not say.
+    """SURVEY, PROGRAM, HEALPIX and TILEID of a file; '' and -1 if unknown.
 
-    They stand in the primary header; the tile also in the FIBERMAP. Where the header has a
-    healpix, tiles are no part of the group: the coadd goes over all of them.
+    They are read from the primary header; the tile also from the FIBERMAP. The coadd of a healpix
+    combines several tiles, so that its TILEID is -1.
     """
     header = file.header(0)
     by_healpix = str(header.get("SPGRP", "")).strip().lower() == "healpix"
@@ -65,7 +65,7 @@ def coadd_group(file: FitsFile) -> dict[str, Any]:
 
 
 def read_redrock(paths: Sequence[Path]) -> Table:
-    """Redrock rows of all files, each with the group its file is of and, if known, its place.
+    """Column name -> [row] of the redrock rows of all files, with group and position if known.
 
     Raises BadFileError for files that cannot be read or lack TARGETID, Z or SPECTYPE.
     """
@@ -74,16 +74,16 @@ def read_redrock(paths: Sequence[Path]) -> Table:
 
 @lru_cache(maxsize=1)
 def _redshifts(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> Table:
-    """``read_redrock``, kept for the next file of the run."""
+    """The table of ``read_redrock``, cached for the next file of the run."""
     parts = []
     for path in paths:
         with open_fits(path, edited=True) as file:
             table = _columns(file, "REDSHIFTS", _REDROCK)
             _require(file, "REDSHIFTS", table, names=("TARGETID", "Z", "SPECTYPE"))
-            place = _columns(file, "FIBERMAP", ("TARGETID", *_PLACE)) if "FIBERMAP" in file else {}
+            sky = _columns(file, "FIBERMAP", ("TARGETID", *_SKY)) if "FIBERMAP" in file else {}
             group = coadd_group(file)
         count = len(table["TARGETID"])
-        aligned = np.array_equal(place.get("TARGETID", ()), table["TARGETID"])
+        aligned = np.array_equal(sky.get("TARGETID", ()), table["TARGETID"])
         parts.append(
             {
                 "TARGETID": table["TARGETID"],
@@ -92,7 +92,7 @@ def _redshifts(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> 
                 "SUBTYPE": table.get("SUBTYPE", np.full(count, "")).astype("<U20"),
                 "ZWARN": table.get("ZWARN", np.full(count, -1)),
                 "DOUBTFUL": table.get("ZWARN", np.zeros(count)) != 0,
-                **_position(place if aligned else {}, count),
+                **_position(sky if aligned else {}, count),
                 **{name: np.full(count, value) for name, value in group.items()},
             }
         )
@@ -102,7 +102,7 @@ def _redshifts(paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> 
 def read_rvs(
     path: Path, targets: np.ndarray, columns: Mapping[str, str] | None = None
 ) -> tuple[Table, Table, Table]:
-    """(velocities, FIBERMAP, GAIA) of those rows of a catalogue that are of our targets.
+    """(velocities, FIBERMAP, GAIA) of the rows of a catalogue with our targets.
 
     Parameters
     ----------
@@ -110,14 +110,13 @@ def read_rvs(
         FITS file whose table RVTAB (or the first one) has TARGETID, VRAD and VRAD_ERR.
     targets : [star] int64, TARGETID.
     columns
-        Names of ``RVS_NAMES`` -> what the catalogue calls them.
+        Names of ``RVS_NAMES`` -> names in the catalogue.
 
     Returns
     -------
-    Tables of [row], the same rows; the second and third are empty where the file has no such
-    extension. Columns that RVTAB lacks are filled with what says nothing, but those of ``GROUP``,
-    PRIMARY, RVS_WARN and SN_B, SN_R, SN_Z, which are left out. Positions are those of RVTAB, or
-    else of FIBERMAP.
+    Tables of [row], the same rows; the second and third are empty if the file has no such
+    extension. If RVTAB lacks RR_SPECTYPE or SUCCESS, they are '' and True; other missing columns
+    are left out. Positions are those of RVTAB, or else of FIBERMAP.
 
     Raises BadFileError for a file that cannot be read, lacks a needed column, or whose extensions
     are not row-matched.
@@ -132,7 +131,7 @@ def read_rvs(
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of a file: it is read again where they changed."""
+    """Size and modification time of a file; if they changed, the file is read again."""
     status = check_file(path).stat()
     return status.st_size, status.st_mtime_ns
 
@@ -141,9 +140,9 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _catalogue(
     path: Path, stamp: tuple[int, int], columns: tuple[tuple[str, str], ...]
 ) -> tuple[Table, Table, Table]:
-    """The needed columns of all rows of a catalogue, as ``read_rvs`` gives them.
+    """The needed columns of all rows of a catalogue, in the three tables of ``read_rvs``.
 
-    They are kept for the next file of the run: a survey's catalogue is read and checked once.
+    They are cached for the next file of the run: a catalogue is read and checked once.
     """
     with open_fits(path, edited=True) as file:
         hdu = "RVTAB" if "RVTAB" in file else min(1, len(file.names) - 1)
@@ -159,7 +158,7 @@ def _catalogue(
         if "GAIA" in extensions:
             gaia = _columns(file, "GAIA", ("SOURCE_ID", *GAIA))
     own = {"TARGET_RA", "RA"} & set(table)
-    rest = {name: values for name, values in table.items() if name not in _PLACE}
+    rest = {name: values for name, values in table.items() if name not in _SKY}
     return rest | _position(table if own else fibermap, len(identifier)), fibermap, gaia
 
 
@@ -170,9 +169,9 @@ def _columns(
     *,
     renamed: Mapping[str, str] | None = None,
 ) -> Table:
-    """Those of the columns ``names`` that a table has, in the types they should have.
+    """The columns ``names`` that a table has, converted to their types (``cleaned``).
 
-    renamed : name -> what the table calls it. Raises BadFileError where that is not there.
+    renamed : name -> name in the table. Raises BadFileError if a renamed column is missing.
     """
     present, _ = file.columns(hdu)
     renamed = renamed or {}
@@ -188,7 +187,7 @@ def _columns(
 
 
 def _position(table: Table, count: int) -> Table:
-    """Position, proper motion and epoch in small letters, NaN where a table lacks them."""
+    """Position, proper motion and epoch by lower-case name; NaN if a table lacks them."""
     found = {}
     for name, sources in (
         ("target_ra", ("TARGET_RA", "RA")),
@@ -201,7 +200,7 @@ def _position(table: Table, count: int) -> Table:
 
 
 def _row_matched(file: FitsFile, identifier: np.ndarray) -> tuple[str, ...]:
-    """Names of the extensions beside RVTAB; raises BadFileError if one is not of the same rows."""
+    """Names of the extensions beside RVTAB; BadFileError if one does not have the same rows."""
     present = tuple(name for name in _MATCHED if name in file)
     for name in present:
         length = int(file.header(name)["NAXIS2"])
@@ -233,5 +232,5 @@ def _require(file: FitsFile, hdu: str | int, table: Table, *, names: tuple[str, 
 
 
 def _whole(value: Any) -> int:
-    """A card's value as an integer; -1 where it is none."""
+    """A card's value as an integer; -1 if it is not one."""
     return value if isinstance(value, int) and not isinstance(value, bool) else -1

@@ -1,8 +1,8 @@
-"""What DESI tables say about a target besides its spectrum, brought to one shape.
+"""Columns of DESI tables about a target, converted to the same names and types for all releases.
 
-Files of different releases have different columns: what a file lacks is NaN, -1 or ''; a bit mask
-that it lacks is 0, since the target was not selected then. Numbers that stand for "unknown" in
-DESI tables (proper motions of exactly zero, fluxes of 0 or -99) become NaN.
+Files of different releases have different columns. A missing column is NaN, -1 or ''; a missing
+bit mask is 0, since the target was not selected. Numbers that mark unknown values in DESI tables
+(proper motions of exactly zero, fluxes of 0 or -99) become NaN.
 """
 
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ import numpy as np
 
 from bayes_ddp.tables.values import UNKNOWN_ID, identifiers, real, truth, whole
 
-__all__ = ["FIBERMAP", "FIBERMAP_NAMES", "GAIA", "align", "cleaned", "filled", "given"]
+__all__ = ["FIBERMAP", "FIBERMAP_NAMES", "GAIA", "align", "cleaned", "filled", "passed_columns"]
 
 Table = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Given:
-    """One column that is passed on.
+class PassedColumn:
+    """One column of FIBERMAP that is copied to the output.
 
-    default : what stands where a file lacks it; its type is the column's.
-    sources : names it has in files, best first; by default its own.
-    always : there in every output, else only where a file has it.
-    own : says something of this spectrum; the others describe its target.
+    default : value if a file lacks it; it also sets the type of the column.
+    sources : names in files, best first; by default its own name.
+    always : in every output, else only if a file has it.
+    own : describes this spectrum; the other columns describe its target.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Given:
     own: bool = False
 
     def of(self, table: Table) -> np.ndarray | None:
-        """Its values in ``table`` with all their bits, or None."""
+        """[row], its values in ``table`` as float64 or int64; None if there are none."""
         for name in self.sources or (self.name,):
             if name in table:
                 kind = float if isinstance(self.default, float) else np.int64
@@ -43,29 +43,31 @@ class Given:
 
 _NAN = float("nan")
 FIBERMAP = (
-    Given("NIGHT", -1, own=True),
-    Given("EXPID", -1, own=True),
-    Given("PETAL_LOC", -1, own=True),
-    Given("FIBER", -1, own=True),
-    Given("TARGET_RA", _NAN, ("TARGET_RA", "MEAN_FIBER_RA", "FIBER_RA"), always=True),
-    Given("TARGET_DEC", _NAN, ("TARGET_DEC", "MEAN_FIBER_DEC", "FIBER_DEC"), always=True),
-    Given("REF_EPOCH", _NAN, always=True),
-    Given("COADD_FIBERSTATUS", 0, ("COADD_FIBERSTATUS", "FIBERSTATUS"), always=True, own=True),
-    Given("EBV", _NAN, always=True),
-    Given("MWS_TARGET", 0, always=True),
-    Given("SV1_MWS_TARGET", 0),
-    Given("SV2_MWS_TARGET", 0),
-    Given("SV3_MWS_TARGET", 0),
-    *(Given(f"FLUX_{band}", _NAN) for band in "GRZ"),
-    *(Given(f"FLUX_IVAR_{band}", _NAN) for band in "GRZ"),
-    Given("PARALLAX", _NAN),
-    Given("PMRA", _NAN),
-    Given("PMDEC", _NAN),
+    PassedColumn("NIGHT", -1, own=True),
+    PassedColumn("EXPID", -1, own=True),
+    PassedColumn("PETAL_LOC", -1, own=True),
+    PassedColumn("FIBER", -1, own=True),
+    PassedColumn("TARGET_RA", _NAN, ("TARGET_RA", "MEAN_FIBER_RA", "FIBER_RA"), always=True),
+    PassedColumn("TARGET_DEC", _NAN, ("TARGET_DEC", "MEAN_FIBER_DEC", "FIBER_DEC"), always=True),
+    PassedColumn("REF_EPOCH", _NAN, always=True),
+    PassedColumn(
+        "COADD_FIBERSTATUS", 0, ("COADD_FIBERSTATUS", "FIBERSTATUS"), always=True, own=True
+    ),
+    PassedColumn("EBV", _NAN, always=True),
+    PassedColumn("MWS_TARGET", 0, always=True),
+    PassedColumn("SV1_MWS_TARGET", 0),
+    PassedColumn("SV2_MWS_TARGET", 0),
+    PassedColumn("SV3_MWS_TARGET", 0),
+    *(PassedColumn(f"FLUX_{band}", _NAN) for band in "GRZ"),
+    *(PassedColumn(f"FLUX_IVAR_{band}", _NAN) for band in "GRZ"),
+    PassedColumn("PARALLAX", _NAN),
+    PassedColumn("PMRA", _NAN),
+    PassedColumn("PMDEC", _NAN),
 )
-"""Columns of FIBERMAP; TARGETID, TILEID, OBJTYPE, REF_ID and REF_CAT have rules of their own."""
+"""Columns of FIBERMAP, except TARGETID, TILEID, OBJTYPE, REF_ID and REF_CAT."""
 
 MISSING = {row.name: row.default for row in FIBERMAP}
-"""What stands in each of these columns where a file does not have it."""
+"""Column -> value if a file does not have it."""
 
 GAIA = ("PARALLAX", "PARALLAX_ERROR", "PMRA", "PMRA_ERROR", "PMDEC", "PMDEC_ERROR")
 """Columns of the extension GAIA besides SOURCE_ID."""
@@ -84,17 +86,18 @@ _WHOLE = {row.name: int(row.default) for row in FIBERMAP if isinstance(row.defau
     FIBERSTATUS=-1,
     COADD_FIBERSTATUS=-1,
 )
-"""Columns of whole numbers, and what stands where a cell is unknown."""
+"""Integer column -> value of an unknown cell."""
 
-_FIRST_SOURCE = 2**32  # below every Gaia source identifier; fillers such as 999999 are smaller
+_FIRST_SOURCE = 2**32  # lower bound on Gaia source_id; fillers such as 999999 are smaller
 _GAIA_CATALOGUES = ("G2", "G3", "GE")  # DR2, DR3, EDR3 in REF_CAT
 
 
 def cleaned(table: Table, where: str) -> Table:
-    """The same columns in the types they should have; unknown cells as the reader expects them.
+    """The same columns converted to their types.
 
-    Identifiers, bit masks and codes are int64, the first ``UNKNOWN_ID`` (TARGETID) or -1 where
-    unknown; flags are False there, numbers NaN. where : file and HDU in messages.
+    Identifiers, bit masks and codes are int64, flags bool, texts str and other columns float64. An
+    unknown TARGETID is ``UNKNOWN_ID``, another identifier -1, a flag False and a number NaN;
+    ``_WHOLE`` has the value of other integer columns. where : file and HDU in messages.
 
     Raises BadFileError for identifiers in floating point that may have lost digits, and for text
     in a column of numbers.
@@ -115,10 +118,10 @@ def cleaned(table: Table, where: str) -> Table:
     return clean
 
 
-def given(fibermap: Table) -> Table:
-    """The columns of a FIBERMAP that are passed on, as far as it has them, and those of always.
+def passed_columns(fibermap: Table) -> Table:
+    """The columns of ``FIBERMAP`` that the file has or that every output has, [row].
 
-    SOURCE_ID is REF_ID where REF_CAT is a release of Gaia, else -1.
+    SOURCE_ID is REF_ID if REF_CAT is a release of Gaia, else -1.
     """
     count = len(fibermap["TARGETID"])
     found = {}
@@ -134,22 +137,22 @@ def given(fibermap: Table) -> Table:
 
 
 def filled(ours: Table, fibermap: Table, gaia: Table, *, found: np.ndarray) -> Table:
-    """What a catalogue adds to the columns of our targets.
+    """Columns of our targets, completed from a catalogue.
 
     Parameters
     ----------
-    ours : [star] columns as ``given`` made them.
+    ours : [star] columns from ``passed_columns``.
     fibermap, gaia
         [found star] rows of the extensions FIBERMAP (TARGETID and more) and GAIA; may be empty.
-    found : [star] bool, which stars these rows are of.
+    found : [star] bool, which stars have a row in these tables.
 
     Returns
     -------
-    [star] columns: ours where we know something, else the catalogue's; but SOURCE_ID, parallax
-    and proper motion with their errors are those of GAIA together, where it has the source.
+    [star] columns: our values if known, else the catalogue's. SOURCE_ID, parallax and proper
+    motion with their errors are all taken from GAIA if it has the source.
     """
     result: Table = {}
-    theirs = given(fibermap) if fibermap else {}
+    theirs = passed_columns(fibermap) if fibermap else {}
     for row in FIBERMAP:
         if row.name in theirs and not row.own:
             mine = ours.get(row.name, np.full(len(found), row.default)).copy()
@@ -170,19 +173,19 @@ def filled(ours: Table, fibermap: Table, gaia: Table, *, found: np.ndarray) -> T
 
 
 def _spread(values: np.ndarray, found: np.ndarray, default: float | int) -> np.ndarray:
-    """[star], the values of the stars that were found and the default of the others."""
+    """[star], ``values`` of the stars that were found and the default of the others."""
     spread = np.full(len(found), default, values.dtype)
     spread[found] = values
     return spread
 
 
 def _sensible(columns: Table) -> Table:
-    """The same columns with NaN for numbers that DESI tables write where nothing is known."""
+    """The same columns with NaN for numbers that mark unknown values in DESI tables."""
     clean = dict(columns)
     motion = [name for name in ("PARALLAX", "PMRA", "PMDEC") if name in columns]
     if motion:
-        nothing = np.all([columns[name] == 0 for name in motion], axis=0)
-        clean |= {name: np.where(nothing, np.nan, columns[name]) for name in motion}
+        unknown = np.all([columns[name] == 0 for name in motion], axis=0)
+        clean |= {name: np.where(unknown, np.nan, columns[name]) for name in motion}
     for name in ("FLUX_G", "FLUX_R", "FLUX_Z"):
         if name in columns:
             flux = columns[name]
@@ -195,7 +198,7 @@ def _sensible(columns: Table) -> Table:
 
 
 def align(parts: list[Table]) -> list[Table]:
-    """The same tables, each with every column that any of them has, in one order."""
+    """The same tables, each with all columns that any of them has, in one order."""
     names = list(dict.fromkeys(name for part in parts for name in part))
     return [
         {n: part[n] if n in part else np.full(len(part["TARGETID"]), MISSING[n]) for n in names}

@@ -1,13 +1,13 @@
-"""DESI spectra, with velocities from an RVS catalogue or from redrock, to ``RawSpectra``.
+"""DESI spectra, with velocities from an RVS catalogue or from redrock, become ``RawSpectra``.
 
 Coadds of a healpix or of a tile (coadd-*.fits) have a row per target, spectra-*.fits a row per
-exposure of it. Every row of every file gives one row, whatever is wrong with it: galaxies, missing
-velocities and dead fibres carry bits of ``WARN``. A file that is neither, or is damaged, is an
-error. All share one wavelength grid per arm; an arm that a file lacks has ``ivar = 0``.
+exposure. Every row of every file is returned: galaxies, missing velocities and dead fibres have
+bits of ``WARN``. A file of another kind, or a damaged one, is an error. All files share one
+wavelength grid per arm; an arm that a file lacks has ``ivar = 0``.
 
-SPECID names a spectrum, the same in any set of files: TARGETID, SURVEY, PROGRAM and HEALPIX, then
-the tile and the group of a coadd by tile, then exposure and fibre. A name that comes again,
-because a file is given twice, gets ``#2`` behind it.
+SPECID identifies a spectrum independently of the other input files: TARGETID, SURVEY, PROGRAM and
+HEALPIX, then the tile and the group of a coadd by tile, then exposure and fibre. A repeated name,
+for example from a file that is listed twice, gets the suffix ``#2``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.flags import WARN
 from bayes_ddp.spectra.desi.catalog import coadd_group
-from bayes_ddp.spectra.desi.columns import FIBERMAP_NAMES, align, cleaned, given
+from bayes_ddp.spectra.desi.columns import FIBERMAP_NAMES, align, cleaned, passed_columns
 from bayes_ddp.spectra.desi.velocity import Tables, find_velocities
 from bayes_ddp.spectra.lsf import resolution_fwhm
 from bayes_ddp.spectra.pixels import clean_pixels
 from bayes_ddp.spectra.raw import RawArm, RawSpectra, concatenate
 from bayes_ddp.spectra.widths import UNKNOWN_FWHM, usable_widths
-from bayes_ddp.tables.repeats import told_apart
+from bayes_ddp.tables.repeats import distinct_names
 from bayes_ddp.tables.values import UNKNOWN_ID
 
 __all__ = ["DESI_WAVE", "read_desi"]
@@ -48,24 +48,23 @@ def read_desi(
     matrices: bool = False,
     columns: Mapping[str, str] | None = None,
 ) -> RawSpectra:
-    """All rows of some DESI files, in the order of the files.
+    """All rows of DESI files, in the order of the files.
 
     Parameters
     ----------
     spectra
         coadd-*.fits or spectra-*.fits files.
     catalog
-        FITS table RVTAB (or the first table) with TARGETID, VRAD and VRAD_ERR in km/s, and where
-        there are SURVEY, PROGRAM, HEALPIX, PRIMARY, RR_SPECTYPE, SUCCESS, RVS_WARN, SN_B, SN_R,
-        SN_Z; of mwsall-pix-*.fits also the extensions FIBERMAP and GAIA.
+        FITS table RVTAB (or the first table) with TARGETID, VRAD and VRAD_ERR in km/s. SURVEY,
+        PROGRAM, HEALPIX, PRIMARY, RR_SPECTYPE, SUCCESS, RVS_WARN, SN_B, SN_R and SN_Z are used if
+        present, and the extensions FIBERMAP and GAIA of mwsall-pix-*.fits.
     redshifts
         redrock-*.fits files, for the stars that the catalogue lacks and for SPECTYPE.
     matrices
-        Keep the resolution matrices, three times the size of all else; their widths suffice for a
-        fit and are kept in any case.
-
+        Whether to keep the resolution matrices, which have three times the size of all other
+        arrays. A fit needs only their widths.
     columns
-        What the catalogue calls its columns, such as ``{"VRAD": "rv"}``.
+        Expected name -> name in the catalogue, such as ``{"VRAD": "rv"}``.
 
     Raises BadFileError for files that cannot be read or lack an HDU.
     """
@@ -78,7 +77,7 @@ def read_desi(
     )
     tables = Tables(catalog, tuple(redshifts or ()), dict(columns or {}))
     found = find_velocities(raw.columns, tables)
-    names, doubled = told_apart(raw.columns["SPECID"])
+    names, doubled = distinct_names(raw.columns["SPECID"])
     raw = replace(
         raw,
         vrad=found.vrad,
@@ -91,7 +90,7 @@ def read_desi(
 
 
 def _read_file(path: Path, matrices: bool) -> RawSpectra:
-    """One file, velocities still unknown."""
+    """The spectra of one file, with velocities NaN."""
     with open_fits(path) as file:
         present = [arm for arm in DESI_WAVE if f"{arm}_FLUX" in file]
         if not present or "FIBERMAP" not in file:
@@ -138,7 +137,7 @@ def _read_file(path: Path, matrices: bool) -> RawSpectra:
 def _warnings(
     blocks: list[RawArm], arms: list["_Arm"], columns: dict, *, fibermap: dict
 ) -> np.ndarray:
-    """[star] int64, what the pixels and the fibre say."""
+    """[star] int64, warnings from pixels, fibre and object type."""
     usable = np.stack([np.any(arm.ivar > 0, axis=1) for arm in blocks])
     warn = np.where(~usable.any(axis=0), int(WARN.NODATA), 0)
     warn |= np.where(usable.any(axis=0) & ~usable.all(axis=0), int(WARN.MISSING_ARM), 0)
@@ -151,7 +150,7 @@ def _warnings(
 
 @dataclass(frozen=True)
 class _Arm:
-    """One arm as it comes out of a file, pixels cleaned."""
+    """One arm of a file with cleaned pixels; fwhm is NaN for an unusable resolution matrix."""
 
     flux: np.ndarray
     ivar: np.ndarray
@@ -188,8 +187,8 @@ def _read_arm(file: FitsFile, arm: str, matrices: bool) -> _Arm:
     fits = flux.shape == ivar.shape == mask.shape == shape
     if not fits or len(matrix) != 3 or (matrix[0], matrix[2]) != shape or matrix[1] < 5:
         raise BadFileError(
-            f"{file.path}, arm {arm}: FLUX {flux.shape}, IVAR {ivar.shape}, MASK {mask.shape} and "
-            f"RESOLUTION {matrix} do not belong together. Fetch the file again."
+            f"{file.path}, arm {arm}: the shapes of FLUX {flux.shape}, IVAR {ivar.shape}, MASK "
+            f"{mask.shape} and RESOLUTION {matrix} do not match. Fetch the file again."
         )
     resolution = np.where(np.isfinite(resolution), resolution, np.float32(0))
     cleaned = clean_pixels(flux, ivar, mask != 0)
@@ -210,15 +209,15 @@ def _columns(path: Path, fibermap: dict, group: dict[str, Any]) -> dict[str, np.
         "TARGETID": fibermap["TARGETID"].astype(np.int64),
         **{name: np.full(count, group[name]) for name in ("SURVEY", "PROGRAM", "HEALPIX")},
         "TILEID": np.full(count, group["TILEID"]) if group["TILEID"] >= 0 else tile,
-        **given(fibermap),
+        **passed_columns(fibermap),
         "SRCFILE": np.full(count, path.name),
     }
 
 
 def _names(columns: dict[str, np.ndarray], header: dict[str, Any]) -> np.ndarray:
-    """[star] text, SPECID without its ``#2``.
+    """[star] text, SPECID before repeats are numbered.
 
-    Coadds of one tile differ by their group: all nights until one, one night, one exposure.
+    Coadds of one tile differ by their group: cumulative, one night, or one exposure.
     """
     keys = ("TARGETID", "SURVEY", "PROGRAM", "HEALPIX")
     names = ["|".join(map(str, key)) for key in zip(*(columns[k] for k in keys), strict=True)]

@@ -1,4 +1,4 @@
-"""DESI's record, how its spectrum files are recognised, and how many spectra one contains."""
+"""The record of DESI, recognition of its spectrum files, and the number of spectra in a file."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def is_desi(file: FitsFile) -> bool:
 
 
 def count_desi(path: Path) -> int:
-    """Number of rows of the FIBERMAP of a file, from its header alone.
+    """Number of rows of the FIBERMAP of a file; only headers are read.
 
     Raises BadFileError for files that cannot be read or have no FIBERMAP.
     """

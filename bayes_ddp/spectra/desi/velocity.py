@@ -1,6 +1,6 @@
 """Velocity and spectral type of each DESI target, from an RVS catalogue or from redrock files.
 
-Where the catalogue has no row, redrock's stands in. Which row is whose: ``desi_join``.
+A star without a row in the catalogue gets redrock's velocity. ``join`` matches rows and spectra.
 """
 
 import warnings
@@ -17,7 +17,7 @@ from bayes_ddp.spectra.desi.columns import filled
 from bayes_ddp.spectra.desi.join import GROUP, Match, join
 from bayes_ddp.spectra.masks import MAX_VRAD, redshift_velocity
 from bayes_ddp.spectra.velocities import WIDE_ERROR
-from bayes_ddp.tables.sky import SAME_PLACE, places_of
+from bayes_ddp.tables.sky import SAME_POSITION, positions_of
 
 __all__ = ["Tables", "Velocities", "find_velocities"]
 
@@ -25,10 +25,10 @@ RVS_FLOOR = 1.0
 """Smallest error of an RVS velocity, km/s (arXiv:2407.06280)."""
 
 REDROCK_ERROR = WIDE_ERROR
-"""Error of a redrock velocity of a star, km/s; its own ZERR leaves the templates out. Also of an
-RVS velocity that its pipeline warns of, or whose error is unknown or larger."""
+"""Error of a redrock velocity of a star, km/s; ZERR does not include template errors. Also the
+error of an RVS velocity with a warning, or whose own error is unknown or larger."""
 
-_FILLERS = (999.0, 999.9, 999.99)  # of either sign, km/s; larger ones are no velocities at all
+_FILLERS = (999.0, 999.9, 999.99)  # km/s, of either sign; larger fillers exceed MAX_VRAD
 
 _SKY = (("target_ra", "target_dec"),)
 
@@ -37,10 +37,10 @@ Table = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Tables:
-    """Where velocities come from.
+    """The files with velocities.
 
     catalog : the RVS catalogue. redshifts : redrock files. columns : names of ``RVS_NAMES`` ->
-        what the catalogue calls them.
+        names in the catalogue.
     """
 
     catalog: Path | None = None
@@ -50,13 +50,12 @@ class Tables:
 
 @dataclass(frozen=True)
 class Velocities:
-    """What is known of the motion of each target.
+    """Velocity, warnings and further columns of each target.
 
-    vrad, vrad_err : [star], km/s; NaN where missing or unbelievable.
-    warn : [star] int64, NO_CATALOG_ROW, BAD_RV, RV_WARN, NOT_STAR and
-        DOUBLED_ROW.
-    columns : SPECTYPE; SUBTYPE and ZWARN of redrock (-1 without a row); PRIMARY, RVS_WARN (-1
-        without a row), signal to noise, and what else the RVS catalogue knows.
+    vrad, vrad_err : [star], km/s; NaN if missing or beyond ``MAX_VRAD``.
+    warn : [star] int64, NO_CATALOG_ROW, BAD_RV, RV_WARN, NOT_STAR and DOUBLED_ROW.
+    columns : name -> [star]: SPECTYPE; SUBTYPE and ZWARN of redrock (-1 without a row); PRIMARY,
+        RVS_WARN (-1 without a row), signal to noise, and further columns of the RVS catalogue.
     """
 
     vrad: np.ndarray
@@ -68,8 +67,8 @@ class Velocities:
 def find_velocities(columns: Table, tables: Tables) -> Velocities:
     """Velocities of the targets in ``columns`` (TARGETID, the group of each coadd, and more).
 
-    A row whose position is over 2 arcsec from the spectrum's, after proper motion, is of another
-    star: the spectrum has no row, and an InputWarning tells how many there are.
+    A row whose position is over 2 arcsec from the spectrum's, after proper motion, belongs to
+    another star and is not used; an InputWarning has the number of such spectra.
 
     Raises BadFileError for tables that cannot be read or lack a needed column.
     """
@@ -95,10 +94,10 @@ def find_velocities(columns: Table, tables: Tables) -> Velocities:
         hit, at = match.found, match.row[match.found]
         filler = np.isin(np.round(np.abs(table["VRAD"][at]), 2), _FILLERS)
         vrad[hit] = np.where(table["SUCCESS"][at] & ~filler, table["VRAD"][at], np.nan)
-        given = table["VRAD_ERR"][at]
-        known = (given > 0) & (given < REDROCK_ERROR)  # False for NaN
+        spread = table["VRAD_ERR"][at]
+        known = (spread > 0) & (spread < REDROCK_ERROR)  # False for NaN
         doubtful[hit] = ~known | (table.get("RVS_WARN", np.zeros_like(table["TARGETID"]))[at] != 0)
-        error[hit] = np.where(doubtful[hit], REDROCK_ERROR, np.maximum(given, RVS_FLOOR))
+        error[hit] = np.where(doubtful[hit], REDROCK_ERROR, np.maximum(spread, RVS_FLOOR))
         kind = table["RR_SPECTYPE"][at]
         spectype[hit] = np.where(kind == "", spectype[hit], kind)
         same = match.exact & (columns.get("EXPID", np.full(count, -1)) < 0)
@@ -121,17 +120,17 @@ def find_velocities(columns: Table, tables: Tables) -> Velocities:
 
 
 def _join(columns: Table, table: Table, source: str) -> Match:
-    """The rows of the spectra; warns of those whose TARGETID is that of a star elsewhere."""
+    """The rows of the spectra; emits a warning for a TARGETID at another position."""
     small = {name.lower(): values for name, values in columns.items()}
-    ours = places_of(small, _SKY, where="FIBERMAP")
-    theirs = places_of(table, _SKY, where=source)
+    ours = positions_of(small, _SKY, where="FIBERMAP")
+    theirs = positions_of(table, _SKY, where=source)
     both = None if ours is None or theirs is None else (ours, theirs)
     match = join(_keys(columns), table, both)
     if match.elsewhere.any():
         first = columns["TARGETID"][match.elsewhere][0]
         warnings.warn(
-            f"{source}: {match.elsewhere.sum()} spectra have a TARGETID that stands there at "
-            f"another position (over {SAME_PLACE:g} arcsec away) or at several, the first "
+            f"{source}: {match.elsewhere.sum()} spectra have a TARGETID that is listed at "
+            f"another position (over {SAME_POSITION:g} arcsec away) or at several, the first "
             f"{first}. They get no velocity from it. Correct the positions, or leave these stars "
             "out.",
             InputWarning,
@@ -141,15 +140,15 @@ def _join(columns: Table, table: Table, source: str) -> Match:
 
 
 def _keys(columns: Table) -> Table:
-    """What rows are joined by; an exposure of a healpix is on a tile, its coadd is on none."""
+    """The columns of the join; TILEID of an exposure in a healpix file is -1, as of its coadd."""
     keys = {name: columns[name] for name in ("TARGETID", *GROUP)}
     return keys | {"TILEID": np.where(keys["HEALPIX"] >= 0, -1, keys["TILEID"])}
 
 
 def _of_row(table: Table, hit: np.ndarray, at: np.ndarray, *, same: np.ndarray) -> Table:
-    """PRIMARY, RVS_WARN and signal to noise of the rows, as far as the catalogue has them.
+    """PRIMARY, RVS_WARN and signal to noise of the rows, if the catalogue has them.
 
-    Signal to noise is only that of a spectrum where it is the ``same`` coadd and no exposure.
+    Signal to noise is NaN unless the row is of the ``same`` coadd, [star] bool, as the spectrum.
     """
     columns: Table = {"RVS_WARN": np.full(len(hit), -1)}
     columns["RVS_WARN"][hit] = table.get("RVS_WARN", np.zeros(len(table["TARGETID"]), int))[at]

@@ -1,6 +1,6 @@
-"""Simulated coadds as files in DESI's own format, so that readers meet nothing but DESI's format.
+"""Simulated coadds are written in the format of DESI.
 
-Names, order and types of the HDUs are those of a real coadd. Checksums carry a fixed date, so the
+Names, order and types of the HDUs are those of a real coadd. Checksums have a fixed date, so the
 same simulation gives the same bytes.
 """
 
@@ -17,13 +17,16 @@ from bayes_ddp.tables.fits import add_checksums
 __all__ = ["HEALPIX", "PROGRAM", "SURVEY", "write_coadd", "write_rvs_catalog"]
 
 SURVEY, PROGRAM, HEALPIX = "sim", "bright", 27247
-"""Where the simulated stars are said to be; this healpix (nside 64) is at RA 149.5, Dec 1.8."""
+"""Group of the simulated coadd; this healpix (nside 64) is at RA 149.5, Dec 1.8."""
 
 _UNITS = {"FLUX": "10**-17 erg/(s cm2 Angstrom)", "IVAR": "10**+34 (s2 cm4 Angstrom2) / erg2"}
 
 
 def write_coadd(path: Path, coadd: Coadd) -> None:
-    """Write a DESI coadd file; its name should begin with ``coadd-``."""
+    """Write a DESI coadd file; its name should begin with ``coadd-``.
+
+    Raises OutputError if a file that is not ours has that name.
+    """
     primary = fits.PrimaryHDU()
     primary.header["SPGRP"] = "healpix"
     primary.header["SPGRPVAL"] = HEALPIX
@@ -56,7 +59,10 @@ def write_coadd(path: Path, coadd: Coadd) -> None:
 
 
 def write_rvs_catalog(path: Path, coadd: Coadd) -> None:
-    """Write the velocities of a coadd as an RVS catalogue (extension RVTAB)."""
+    """Write the velocities of a coadd, km/s, as an RVS catalogue (extension RVTAB).
+
+    Raises OutputError if a file that is not ours has that name.
+    """
     count = len(coadd.targetid)
     columns = {
         "TARGETID": coadd.targetid,

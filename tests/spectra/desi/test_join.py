@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayes_ddp.spectra.desi.join import GROUP, join
-from bayes_ddp.tables.sky import Places
+from bayes_ddp.tables.sky import Positions
 
 key = st.tuples(
     st.sampled_from([-3, 7]),
@@ -75,12 +75,12 @@ def test_case_of_survey_and_program_does_not_matter():
 placed = st.tuples(key, st.sampled_from([-1, 0, 1]))
 
 
-def place_of(numbers) -> Places:
-    """Places four arcmin apart; -1 is none."""
+def place_of(numbers) -> Positions:
+    """Positions four arcmin apart; -1 is none."""
     number = np.array(numbers, float)
     unknown = np.full(len(number), np.nan)
     dec = np.where(number < 0, np.nan, number / 15)
-    return Places(np.zeros(len(number)), dec, unknown, unknown, unknown)
+    return Positions(np.zeros(len(number)), dec, unknown, unknown, unknown)
 
 
 @settings(max_examples=150, deadline=None)
