@@ -60,7 +60,7 @@ def physics(
     """
     from bayes_ddp.emulator.physics import library as packing
 
-    figures = packing.take_in(
+    figures = packing.add_spectra(
         folders, models / "physics-lte", models / "held-out", progress=print_message
     )
     print_figures(figures, "\n".join(f"{k}: {v}" for k, v in figures.items()), json)

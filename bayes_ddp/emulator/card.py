@@ -1,7 +1,7 @@
-"""A trained model on disk: ``card.toml`` says what it is, ``weights.safetensors`` what it knows.
+"""A trained model on disk: ``card.toml`` describes it, ``weights.safetensors`` has its weights.
 
-Weights are plain arrays; nothing in a model folder is executed. The loader refuses weights that
-are not the ones their card was written for.
+Weights are plain arrays; no code of a model folder is executed. The loader refuses weights whose
+checksum is not that of the card.
 """
 
 from collections.abc import Mapping
@@ -30,19 +30,19 @@ __all__ = [
 ]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_PLACES = (_PACKAGE.parent / "models", _PACKAGE / "models")
+_FOLDERS = (_PACKAGE.parent / "models", _PACKAGE / "models")
 
 
 def load_emulator(name_or_path: str | Path) -> BasisNetwork | PixelNetwork:
-    """The model of that name, or in that folder.
+    """The trained model with this name, or in this folder.
 
-    An existing folder is taken as it is; a name is looked for in the clone's ``models/``, then in
-    the package's own data.
+    A path of an existing model folder is used first; then a name is searched in ``models/`` of the
+    clone and in the data of the installed package.
 
     Raises
     ------
     ValueError
-        No such model, or weights that its card does not describe.
+        There is no such model, or its weights do not have the checksum of the card.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def load_emulator(name_or_path: str | Path) -> BasisNetwork | PixelNetwork:
         tuple(table["names"]), tuple(map(float, table["low"])), tuple(map(float, table["high"]))
     )
     wave, fwhm = arrays["wave"], float(card["wave"]["fwhm"])
-    given: dict[str, Any] = {
+    common: dict[str, Any] = {
         "wave": wave,
         "fwhm": fwhm,
         "error": arrays["error"],
@@ -67,13 +67,13 @@ def load_emulator(name_or_path: str | Path) -> BasisNetwork | PixelNetwork:
     }
     match card["kind"]:
         case "BasisNetwork":
-            bias = arrays["bias"].reshape(())  # [1] in models that are shipped
+            bias = arrays["bias"].reshape(())  # [1] in the distributed models
             features = Features(space, arrays["mix"], arrays["scale"], bias, arrays["centre"])
             basis: dict[str, Any] = {key: arrays[key] for key in ("weight", "mean", "basis")}
-            return BasisNetwork(features=features, **basis, **given)
+            return BasisNetwork(features=features, **basis, **common)
         case "PixelNetwork":
             parts: dict[str, Any] = {key: arrays[key] for key in _PIXEL_PARTS if key != "error"}
-            return PixelNetwork(space=space, **parts, **given)
+            return PixelNetwork(space=space, **parts, **common)
     raise ValueError(
         f"{folder / 'card.toml'}: kind '{card['kind']}' is unknown. Kinds: BasisNetwork, "
         "PixelNetwork."
@@ -84,17 +84,20 @@ _PIXEL_PARTS = ("hidden", "hidden_bias", "output", "output_bias", "error")
 
 
 def known_models() -> dict[str, Path]:
-    """Name -> folder of every trained model that ships or lies in the clone's ``models/``."""
+    """Name -> folder of every trained model in ``models/`` of the clone or of the package."""
     found: dict[str, Path] = {}
-    for place in _PLACES:
-        for weights in sorted(place.glob("*/weights.safetensors")):
+    for folder in _FOLDERS:
+        for weights in sorted(folder.glob("*/weights.safetensors")):
             found.setdefault(weights.parent.name, weights.parent)
     return found
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """The folder of a shipped model or set of spectra, or the folder given; raises ValueError."""
-    for path in (Path(name_or_path), *(place / str(name_or_path) for place in _PLACES)):
+    """The folder with this path, or of the distributed model or set of spectra with this name.
+
+    Raises ValueError if there is no such folder with a card.
+    """
+    for path in (Path(name_or_path), *(folder / str(name_or_path) for folder in _FOLDERS)):
         if (path / "card.toml").is_file():
             return path
     models = known_models()
@@ -106,7 +109,7 @@ def find_model(name_or_path: str | Path) -> Path:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The card of a model folder; raises ValueError where there is none."""
+    """The card of a model folder as a dictionary; raises ValueError if there is none."""
     path = Path(folder) / "card.toml"
     if not path.is_file():
         raise ValueError(f"{folder} is no model folder: it has no card.toml.")
@@ -123,8 +126,8 @@ def write_model(
 ) -> None:
     """Write weights and card into ``folder``, each atomically, the card last with the checksum.
 
-    What only the emulator knows (labels, wave grid, LSF, kind) replaces what ``card`` says of it.
-    Raises OutputError where files are there that are not a model of this program.
+    Labels, wavelength grid, LSF and kind are taken from the emulator and replace those of
+    ``card``. Raises OutputError if the folder has files that this program did not write.
     """
     check_replaceable(model_files(folder))
     arrays: dict[str, np.ndarray] = {"wave": np.asarray(emulator.wave, np.float64)}

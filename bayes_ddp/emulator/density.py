@@ -1,7 +1,7 @@
-"""The density that the labels of the physical spectra were drawn from, as numbers for a card.
+"""The density from which the labels of the physical spectra were drawn, as a table for the card.
 
-A posterior under a prior wider than this density would trust the emulator where it has seen
-nothing, so the same numbers make the default prior.
+The default prior uses the same table: a wider prior would include labels for which the emulator
+was not trained.
 """
 
 from collections.abc import Mapping
@@ -33,21 +33,21 @@ _HALF_WIDTH = {
 
 
 def trained_space() -> LabelSpace:
-    """The fifteen labels with the extremes of the density."""
+    """The fifteen labels with the limits of the density, in the units of ``LABELS``."""
     names = tuple(row.name for row in LABELS)
     return LabelSpace(names, tuple(map(float, _LOW)), tuple(map(float, _HIGH)))
 
 
 def density_table() -> dict[str, Any]:
-    """The table ``[density]`` of a card.
+    """The table ``[density]`` of a card; Teff in K, vmic in km/s, other labels in dex.
 
-    Teff, logg and [Fe/H] are uniform in a box, less what lies below ``lowest_logg`` (knots
-    against ``lowest_logg_teff``) and inside the ``cuts`` [teff low, teff high, logg low, logg
-    high]. vmic is uniform within ``vmic_half_width`` of ``usual_vmic`` and clipped to its own
-    range. A star shares one shift of its alpha trend, uniform within ``alpha_half_width``; each
-    [X/Fe] is uniform within its half width about ``alpha_share`` times that trend plus its
-    offset. Below ``carbon_feh`` the fraction ``carbon_fraction`` of stars has C and N from ranges
-    of their own. In giants (logg < ``nitrogen_giant_logg``) N is raised by a uniform 0 to
+    Teff, logg and [Fe/H] are uniform in a box, without the regions below ``lowest_logg`` (knots at
+    ``lowest_logg_teff``) and inside the ``cuts`` [teff low, teff high, logg low, logg high]. vmic
+    is uniform within ``vmic_half_width`` of ``usual_vmic`` and clipped to its range. The alpha
+    trend of a star has a random shift, uniform within ``alpha_half_width``; each [X/Fe] is uniform
+    within its half width about ``alpha_share`` times that trend plus its offset. Below
+    ``carbon_feh`` the fraction ``carbon_fraction`` of stars has C and N from separate ranges. In
+    giants (logg < ``nitrogen_giant_logg``) N is increased by a uniform 0 to
     ``nitrogen_giant_boost``.
     """
     return {
@@ -79,7 +79,7 @@ def density_table() -> dict[str, Any]:
 
 
 def usual_vmic(teff: Any, logg: Any, table: Mapping[str, Any], *, xp: Any = np) -> Any:
-    """Microturbulence, km/s, that stars of this Teff and log g usually have.
+    """Typical microturbulence, km/s, of stars with this Teff and log g.
 
     vmic = clip(a + b logg + c max(teff - teff0, 0), low, high), with a, b, c, teff0 and the range
     from the keys ``vmic_usual`` and ``vmic_usual_range``.

@@ -1,8 +1,8 @@
-"""How far a model is from real stars, pixel by pixel: kept beside its weights.
+"""The mismatch of a model to real stars, per pixel, is stored beside its weights.
 
-The mismatch is the robust residual of real spectra about their best fits, less their noise, in
-normalised flux. It says where the physics is wrong, and on request it goes into the variance, so
-that those pixels do not rule the fit.
+The mismatch is the robust scatter of real spectra about their best fits, with their noise
+subtracted in quadrature, in normalised flux. It measures the error of the physics. A fit can add
+it to the variance, which lowers the weight of the pixels concerned.
 """
 
 from pathlib import Path
@@ -22,11 +22,11 @@ _FILE = "mismatch.safetensors"
 
 
 def read_mismatch(folder: Path) -> np.ndarray:
-    """[model pixel] mismatch in normalised flux; raises ValueError where none was measured."""
+    """[model pixel], mismatch in normalised flux; raises ValueError if none was measured."""
     path = Path(folder) / _FILE
     if not path.is_file():
         raise ValueError(
-            f"{folder} holds no mismatch spectrum. Measure one with 'bayes-ddp mismatch RUN.toml "
+            f"{folder} has no mismatch spectrum. Measure one with 'bayes-ddp mismatch RUN.toml "
             "--write' on real stars, or leave 'mismatch' out of [nuisance]."
         )
     return load_file(path)["mismatch"]
@@ -38,9 +38,9 @@ def mismatch_files(folder: Path) -> list[Path]:
 
 
 def write_mismatch(folder: Path, mismatch: np.ndarray, figures: dict[str, Any]) -> None:
-    """Put a measured mismatch [model pixel] beside the weights and its figures into the card.
+    """Write a measured mismatch [model pixel] beside the weights and its figures into the card.
 
-    Pixels without enough stars hold the median of the others. Raises OutputError where a file
+    NaN pixels, without enough stars, get the median of the others. Raises OutputError if a file
     there is not ours.
     """
     check_replaceable(mismatch_files(folder))

@@ -1,14 +1,15 @@
-"""Labels to the smooth features on which a ``BasisNetwork`` is linear.
+"""Smooth features of the labels, on which a ``BasisNetwork`` is linear.
 
-Labels enter as the quantities that spectra follow more evenly: 5040 K / Teff, log g, vmic, [Fe/H],
-and per element a mixture of [X/Fe] and [X/H] (a line follows [X/H], but the electrons and the
-lines it blends with follow [Fe/H]; cross-validation chose the mixture). One input more is a soft
-step at C/O = 1, where the molecules of a cool star change from oxides to carbon compounds.
+The inputs are functions of the labels in which spectra are closer to linear: 5040 K / Teff, log g,
+vmic, [Fe/H], and per element a mixture of [X/Fe] and [X/H] (a line depends on [X/H], but electron
+density and blends depend on [Fe/H]; the mixture follows from cross-validation). A further input
+is a smooth step at C/O = 1, where the molecules of a cool star change from oxides to carbon
+compounds.
 
-A feature is the arcsine kernel (Williams 1998) between the inputs and one centre: what a hidden
-layer of infinitely many random error-function units, one centre's output against another's, adds
-up to. It has the shape of a network's response, saturates instead of exploding far away, and a few
-hundred of them do what thousands of single random units do (median error 0.4 % against 0.7 %).
+A feature is the arcsine kernel (Williams 1998) between the inputs and one centre: the covariance
+of the outputs of a hidden layer with infinitely many random error-function units. It is bounded
+far from the centre, and a few hundred features are more accurate than thousands of random units
+(median error 0.4 % against 0.7 %).
 """
 
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ CORE = ("teff", "logg", "vmic", "feh")
 """Labels that act on the whole spectrum; the others act through the lines of one element."""
 
 CONSTANT = 10.0
-"""Value of the last feature, the same everywhere; large, so that the ridge leaves it free."""
+"""Value of the last feature, a constant; large, so that the ridge penalty on it is negligible."""
 
 _CENTRE = {"teff": 0.86, "logg": 3.0, "vmic": 1.5, "feh": -1.25}
 _WIDTH = {
@@ -55,10 +56,9 @@ _CO_SHARPNESS = 2.3  # per dex: tanh(2.3 x) = (r**2 - 1) / (r**2 + 1), with r = 
 class Features(eqx.Module):
     """Labels -> features, with their derivatives.
 
-    mix : [label], share of [Fe/H] added to each [X/Fe]; 0 for the core labels.
-    scale : [input], how quickly spectra change with each input.
-    bias : variance of the units' offset: large for units that bend anywhere, small for units
-        that bend near the middle.
+    mix : [label], factor of [Fe/H] that is added to each [X/Fe]; 0 for the core labels.
+    scale : [input], factor on each input; large if spectra change rapidly with it.
+    bias : variance of the units' offset, in the kernel of Williams (1998).
     centre : [feature - 1, input], scaled inputs of the centres.
     """
 
@@ -80,12 +80,12 @@ class Features(eqx.Module):
         return 2 / np.pi * np.arcsin(inner / np.sqrt(np.outer(norm, norm)))
 
     def inputs(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " input"]:
-        """[input], scaled."""
+        """[input], scaled inputs at ``labels``, in the units of ``LABELS``."""
         mix, scale = (jnp.asarray(a, labels.dtype) for a in (self.mix, self.scale))
         return scale * _inputs(self.space, mix, labels)
 
     def __call__(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " feature"]:
-        """[feature], in the dtype of ``labels``."""
+        """[feature], values at ``labels``, in their dtype."""
         u = self.inputs(labels)
         kernel = 2 / jnp.pi * jnp.arcsin(self._sine(u)[0])
         return jnp.append(kernel, jnp.asarray(CONSTANT, u.dtype))
@@ -95,7 +95,7 @@ class Features(eqx.Module):
     ) -> tuple[Float[Array, " feature"], Float[Array, "feature label"]]:
         """[feature] and its derivative [feature, label], per label unit."""
         u = self.inputs(labels)
-        slope = jax.jacfwd(self.inputs)(labels)  # [input, label]: a handful of numbers
+        slope = jax.jacfwd(self.inputs)(labels)  # [input, label], small
         sine, norm, root, centre = self._sine(u)
         turn = 2 / jnp.pi / jnp.sqrt(1 - sine**2)
         along = centre @ slope  # [centre, label]
@@ -106,7 +106,7 @@ class Features(eqx.Module):
         return value, jnp.concatenate([gradient, jnp.zeros_like(gradient[:1])])
 
     def _sine(self, u: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        """Argument of the arcsine [centre], own norm, root of both norms [centre], centres."""
+        """(argument of the arcsine [centre], norm of u, root of both norms [centre], centres)."""
         centre, bias = jnp.asarray(self.centre, u.dtype), jnp.asarray(self.bias, u.dtype)
         norm = 1 + 2 * (bias + u @ u)
         root = jnp.sqrt(norm * (1 + 2 * (bias + jnp.sum(centre**2, axis=1))))
@@ -114,7 +114,7 @@ class Features(eqx.Module):
 
 
 def evaluate(features: Features, labels: np.ndarray) -> np.ndarray:
-    """[row, feature] float64 at labels [row, label], whatever the default precision."""
+    """[row, feature] float64 at labels [row, label], for any default precision of JAX."""
     with jax.enable_x64(True):
         return np.asarray(_FEATURES(features, jnp.asarray(labels, jnp.float64)))
 
@@ -124,7 +124,7 @@ _INPUTS = jax.jit(jax.vmap(Features.inputs, in_axes=(None, 0)))
 
 
 def input_names(space: LabelSpace) -> tuple[str, ...]:
-    """Names of the inputs: the labels, and ``co`` where C and O are labels."""
+    """Names of the inputs: the labels, and ``co`` if C and O are labels."""
     both = "c_fe" in space.names and "o_fe" in space.names
     return (*space.names, "co") if both else space.names
 
@@ -146,19 +146,19 @@ def _inputs(space: LabelSpace, mix: jax.Array, labels: jax.Array | np.ndarray) -
 
 
 def make_features(space: LabelSpace, settings: Mapping[str, Any], points: np.ndarray) -> Features:
-    """The features that a ``[train]`` table describes, centred on training points.
+    """The features with the settings of a ``[train]`` table, centred on training points.
 
     Parameters
     ----------
     space
-        Fixes the order of labels.
+        Sets the order of labels.
     settings
-        ``features`` (the most centres there may be), ``bias``, and the tables ``scales`` (input
-        -> scale, see ``input_names``) and ``mix`` (element -> share of [Fe/H]). An input that
-        ``scales`` leaves out has 0.05, an element that ``mix`` leaves out has 0.
+        ``features`` (largest number of centres), ``bias``, and the tables ``scales`` (input ->
+        scale, see ``input_names``) and ``mix`` (element -> factor of [Fe/H]). The default scale is
+        0.05, the default factor 0.
     points : [point, label]
-        Where centres may lie. If they are more than ``features``, each next centre is the point
-        that those before explain least (pivoted Cholesky).
+        Candidates for centres. If there are more than ``features``, a pivoted Cholesky
+        decomposition of their kernel selects them.
     """
     scales, mix = settings.get("scales", {}), settings.get("mix", {})
     scale = np.array([float(scales.get(name, 0.05)) for name in input_names(space)])
@@ -174,7 +174,7 @@ def make_features(space: LabelSpace, settings: Mapping[str, Any], points: np.nda
 
 
 def _pivots(points: np.ndarray, bias: float, number: int) -> np.ndarray:
-    """Rows of ``points`` that a pivoted Cholesky decomposition of their kernel takes first."""
+    """First pivots, as row numbers of ``points``, of a Cholesky decomposition of their kernel."""
     norm = 1 + 2 * (bias + (points**2).sum(axis=1))
     left = 2 / np.pi * np.arcsin((norm - 1) / norm)
     factor = np.zeros((len(points), number))

@@ -1,4 +1,4 @@
-"""What a model's card says it knows of each label: the trained range, and its own error."""
+"""Trained range of each label and the label error of a model, from its card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ class ModelLimits:
     """Trained range and error of the labels of a model.
 
     space : the labels and their ranges.
-    error : kind of star -> [label], how far the model's own error moves a label of a fit (see
-        ``bayes_ddp.emulator.label_error``); empty where the card does not say.
+    error : group of stars -> [label], label error of a fit due to the error of the model (see
+        ``bayes_ddp.emulator.label_error``), in label units; empty if the card has none.
     """
 
     space: LabelSpace
     error: Mapping[str, np.ndarray]
 
     def outside(self, labels: np.ndarray) -> np.ndarray:
-        """[star label] bool, which labels [star label] lie outside the trained range."""
+        """[star label] bool, whether each of ``labels`` [star label] is outside the range."""
         return (labels < np.asarray(self.space.low)) | (labels > np.asarray(self.space.high))
 
     def label_error(self, labels: np.ndarray) -> np.ndarray:
-        """[star label], the model's error in stars with these labels, in their units.
+        """[star label], label error of stars with these labels [star label], in their units.
 
-        Of the kinds of stars that a star belongs to, by [Fe/H] and by Teff, the worst counts.
-        NaN where the star has no labels or the card does not say.
+        A star belongs to one group by [Fe/H] and one by Teff, of which the larger error is
+        returned. It is NaN for a star without labels or if the card has no error.
         """
         result = np.full(labels.shape, np.nan)
         for name, rows in star_groups(labels, self.space).items():
@@ -45,7 +45,7 @@ class ModelLimits:
 
 
 def model_limits(space: LabelSpace, card: Mapping[str, Any]) -> ModelLimits:
-    """The ``ModelLimits`` of a card; its labels are those of ``space``, in their order."""
+    """The ``ModelLimits`` of a card; without errors if its labels are not ``space.names``."""
     table = card.get("validation", {}).get("label_error", {})
     if tuple(table.get("labels", ())) != tuple(space.names):
         return ModelLimits(space, {})
@@ -54,7 +54,7 @@ def model_limits(space: LabelSpace, card: Mapping[str, Any]) -> ModelLimits:
 
 
 def star_groups(labels: np.ndarray, space: LabelSpace) -> dict[str, np.ndarray]:
-    """Name -> [star] bool of the kinds of stars that a card tells apart.
+    """Name -> [star] bool, membership in the groups of stars of a card.
 
     labels : [star label], in the order of ``space``.
     """

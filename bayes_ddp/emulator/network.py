@@ -1,10 +1,10 @@
-"""Labels to normalised flux: two networks behind one protocol, with analytic gradient spectra.
+"""Networks from labels to normalised flux, with one protocol and analytic gradient spectra.
 
-``BasisNetwork`` is linear on smooth features and writes all pixels in one low-rank basis: few
-numbers per evaluation, so fits can be compressed. ``PixelNetwork`` is the paper's: a network of
-its own for every pixel, one hidden layer of 40 neurons (15-40-1).
+``BasisNetwork`` is linear on smooth features and represents all pixels in one low-rank basis, so
+that the likelihood can be compressed. ``PixelNetwork`` is that of the paper: an independent
+network per pixel with one hidden layer of 40 neurons (15-40-1).
 
-Gradients are written out by hand: for a per-pixel network ``jax.jacfwd`` is ten times slower and
+The gradients are analytic: for a per-pixel network ``jax.jacfwd`` is ten times slower and
 ``jax.jacrev`` ten thousand times.
 
 Sources: Ting et al. (2017), Xiang et al. (2019), Zhang et al. (DD-Payne on DESI EDR), section 2.
@@ -29,7 +29,7 @@ __all__ = ["BasisNetwork", "Card", "Emulator", "PixelNetwork", "predict"]
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What the folder of a trained model states of it; equal where folder and weights are equal.
+    """Metadata of a trained model; two cards are equal if folder and weights are equal.
 
     folder : of the model. table : content of card.toml.
     """
@@ -53,23 +53,23 @@ class Card:
 
     @property
     def sha256(self) -> str:
-        """Checksum of the weights."""
+        """Checksum of the weights, hexadecimal; empty if unknown."""
         return str(self.table.get("sha256", ""))
 
     @property
     def physics_only(self) -> bool:
-        """Whether the model is made of synthetic spectra alone."""
+        """Whether the model is trained on synthetic spectra only."""
         return bool(self.table.get("physics_only", True))
 
     @property
     def density(self) -> Mapping[str, Any]:
-        """The table [density]: of the labels that the model was trained on."""
+        """The table [density] of the training labels; see ``density_table``."""
         density: Mapping[str, Any] = self.table["density"]
         return density
 
 
 def _reach(wave: np.ndarray) -> tuple[float, float]:
-    """First and last wavelength at which a model on these pixels can be sampled, Å."""
+    """First and last wavelength at which a model on these pixels can be interpolated, Å."""
     step = float(wave[1] - wave[0])
     return float(wave[0]) + 2 * step, float(wave[-1]) - 2 * step
 
@@ -85,7 +85,7 @@ def _describe(network: "BasisNetwork | PixelNetwork", size: str) -> str:
 
 @runtime_checkable
 class Emulator(Protocol):
-    """What every model of normalised, rest-frame flux offers.
+    """The protocol of models of normalised flux in the rest frame.
 
     wave : [pixel] float64, Å vacuum, rest frame, uniform step.
     fwhm : Å, width of the model's Gaussian LSF.
@@ -99,7 +99,7 @@ class Emulator(Protocol):
     error: Float[Array | np.ndarray, " pixel"]
 
     def __call__(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " pixel"]:
-        """Flux over pseudo-continuum, float32."""
+        """[pixel], flux / pseudo-continuum, float32."""
         ...
 
     def flux_and_gradient(
@@ -110,9 +110,9 @@ class Emulator(Protocol):
 
 
 class BasisNetwork(eqx.Module):
-    """Flux = mean + coefficients(labels) @ basis, the coefficients linear on smooth features.
+    """Flux = mean + coefficients(labels) @ basis, with coefficients linear on smooth features.
 
-    weight : [feature, rank] float64.
+    weight : [feature, rank] float64, coefficients = features(labels) @ weight.
     mean : [pixel] float32. basis : [rank, pixel] float32, rows of unit length.
     """
 
@@ -135,17 +135,17 @@ class BasisNetwork(eqx.Module):
 
     @property
     def space(self) -> LabelSpace:
-        """The label space, in whose order labels are given."""
+        """The label space, which sets the order of labels."""
         return self.features.space
 
     def coefficients(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " rank"]:
-        """[rank], in the dtype of ``labels``."""
+        """[rank], coefficients of the basis, in the dtype of ``labels``."""
         return self.features(labels) @ jnp.asarray(self.weight, labels.dtype)
 
     def coefficients_and_gradient(
         self, labels: Float[Array | np.ndarray, " label"]
     ) -> tuple[Float[Array, " rank"], Float[Array, "rank label"]]:
-        """[rank], and its derivative [rank, label] per label unit; analytic."""
+        """(coefficients [rank], their derivatives [rank, label] per label unit); analytic."""
         weight = jnp.asarray(self.weight, labels.dtype)
         value, slope = self.features.and_gradient(labels)
         return value @ weight, weight.T @ slope
@@ -165,9 +165,9 @@ class BasisNetwork(eqx.Module):
 
 
 class PixelNetwork(eqx.Module):
-    """The paper's network: for each pixel its own 15-40-1 with a sigmoid hidden layer.
+    """The paper's network: per pixel an independent 15-40-1 with a sigmoid hidden layer.
 
-    Labels enter scaled to -0.5 ... 0.5 over the trained range, as in Ting et al. (2017).
+    Labels are scaled to -0.5 ... 0.5 over the trained range, as in Ting et al. (2017).
 
     hidden : [pixel, neuron, label], hidden_bias : [pixel, neuron].
     output : [pixel, neuron], output_bias : [pixel].
@@ -217,7 +217,10 @@ class PixelNetwork(eqx.Module):
 
 
 def predict(network: BasisNetwork | PixelNetwork, labels: np.ndarray) -> np.ndarray:
-    """[... pixel] float64 at labels [... label], in NumPy; a ``PixelNetwork`` runs in JAX."""
+    """[... pixel] float64, flux at labels [... label].
+
+    A ``BasisNetwork`` is evaluated in float64, a ``PixelNetwork`` in float32.
+    """
     rows = np.asarray(labels, float).reshape(-1, np.shape(labels)[-1])
     flux: np.ndarray
     if isinstance(network, BasisNetwork):

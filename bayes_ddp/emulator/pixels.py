@@ -4,8 +4,8 @@ Per pixel, with the network's flux f and its derivative f' by each label,
 
     1/N_s sum_i (f(l_i) - f_i)² / sigma_i²  +  sum_j D . |f'(l_j) - f'_j|
 
-where j runs over reference points and D weighs the labels. All pixels are trained side by side;
-they share no weight, so the sum of their losses is minimised where each of them is.
+where j runs over reference points and D weights the labels. All pixels are trained at once; they
+share no weights, so the minimum of the summed loss is the minimum of each pixel's loss.
 
 Source: Zhang et al. (DD-Payne on DESI EDR), section 2, Eq. 3 and section 3; Xiang et al. (2019).
 """
@@ -31,7 +31,10 @@ EPOCHS = 10_000
 def initial_pixels(
     space: LabelSpace, wave: np.ndarray, fwhm: float, /, *, key: jax.Array, level: Any = 1.0
 ) -> PixelNetwork:
-    """An untrained network; ``level`` [pixel] or scalar is the flux it starts from."""
+    """An untrained network with random weights.
+
+    wave : [pixel], Å. fwhm : Å. level : scalar or [pixel], approximate initial flux.
+    """
     pixels, size = len(wave), space.size
     first, second = jax.random.split(key)
     wide = jax.random.normal(first, (pixels, NEURONS, size + 1)) * (2.0 / np.sqrt(size + 1))
@@ -87,10 +90,10 @@ def train_pixels(
     rates: Sequence[float] = (1e-2, 1e-4),
     key: jax.Array,
 ) -> PixelNetwork:
-    """``network`` after training with Adam, the learning rate falling between ``rates``.
+    """``network`` after training with Adam and an exponentially decreasing learning rate.
 
-    Arguments are those of ``payne_loss``; ``batch`` spectra enter a step, all reference points do.
-    The defaults are the paper's.
+    network, spectra, points, scale : as in ``payne_loss``. batch : spectra per step; every step
+    uses all reference points. rates : first and last learning rate. The defaults are the paper's.
     """
     spectra = {name: jnp.asarray(value) for name, value in spectra.items()}
     points = {name: jnp.asarray(value) for name, value in points.items()}

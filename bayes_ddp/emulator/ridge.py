@@ -7,19 +7,19 @@ __all__ = ["principal_rows", "ridge_solve"]
 
 
 def principal_rows(rows: np.ndarray, rank: int) -> np.ndarray:
-    """The orthonormal directions that carry most of the squares of ``rows``.
+    """The leading right singular vectors of ``rows``.
 
     Parameters
     ----------
     rows : [row, pixel]
-        Not centred here.
+        They are not centred here.
     rank
-        Directions wanted; fewer come out where there are fewer rows.
+        Number of vectors; at most the number of rows or pixels.
 
     Returns
     -------
-    [rank, pixel] float64
-        Randomised subspace iteration (Halko et al. 2011) once rows are many; exact before.
+    [rank, pixel] float64, orthonormal
+        Exact for small matrices, else by randomised subspace iteration (Halko et al. 2011).
     """
     rank = min(rank, *rows.shape)
     if min(rows.shape) <= rank + 400:
@@ -44,14 +44,14 @@ def ridge_solve(
     Parameters
     ----------
     design : [row, feature], target : [row, output]
-        Rows already divided by their errors.
+        Rows divided by their errors.
     prior : [feature, feature]
         Positive definite up to rounding; the kernel matrix of the centres.
 
     Returns
     -------
     [feature, output]
-        By the dual form when there are fewer rows than features.
+        Solved in the dual form if there are not more rows than features.
     """
     jitter = 1e-11 * np.trace(prior) / len(prior)
     root = cholesky(prior + jitter * np.eye(len(prior)), lower=True)

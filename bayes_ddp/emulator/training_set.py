@@ -19,8 +19,10 @@ __all__ = ["TrainingSet", "normalised", "prepare_set"]
 class TrainingSet:
     """Normalised spectra on a working grid.
 
-    names, labels [spectrum, label], flux [spectrum, pixel] float32; the same for the reference
-    points, whose rows [point, 1 + label] are the point and then each label raised by one step.
+    wave : [pixel], Å vacuum, rest frame.
+    names : [spectrum]. labels : [spectrum, label]. flux : [spectrum, pixel] float32.
+    reference_names : [point]. reference_labels : [point, 1 + label, label]. reference_flux :
+        [point, 1 + label, pixel]. Row 0 is the point; in row 1 + i label i is increased by a step.
     """
 
     space: LabelSpace
@@ -55,10 +57,10 @@ def normalised(
     wave: np.ndarray,
     fwhm: float,
 ) -> np.ndarray:
-    """[spectrum, pixel] float32: physical spectra on a working grid over their broad level.
+    """[spectrum, pixel out] float32, physical spectra on a working grid over their broad level.
 
-    The level is ``BROAD`` wide. The pseudo-continuum of Eq. 1 is each star's own affair: dividing
-    by it here as well would normalise twice, and twice is not once where lines are wide.
+    The kernel of the level is ``BROAD`` wide. The forward model divides by the pseudo-continuum of
+    Eq. 1, which is not idempotent where lines are wide, so it is not applied here.
 
     norm : [spectrum, pixel]. cont : [spectrum, node]. wave : [pixel out], Å. fwhm : Å.
     """
@@ -75,7 +77,10 @@ def normalised(
 
 
 def prepare_set(settings: Mapping[str, Any], library: PhysicsLibrary) -> TrainingSet:
-    """All spectra of a library, held-out ones too, normalised on the grid of ``settings``."""
+    """All spectra of a library, including held-out ones, normalised on the grid of ``settings``.
+
+    settings : table ``[train]`` with ``wave`` (start, stop, step, Å) and ``fwhm`` (Å).
+    """
     start, stop, step = settings["wave"]
     wave = start + step * np.arange(round((stop - start) / step) + 1)
     shape = library.reference_norm.shape[:2]

@@ -1,9 +1,9 @@
-"""How wrong a network is where it was not trained: cross-validation, held-out stars, gradients.
+"""Validation of a network: cross-validation, held-out spectra and gradient spectra.
 
-The error spectrum that goes into the likelihood comes from out-of-fold residuals of the training
-spectra; the held-out spectra are only looked at. Gradients are compared with the differences of
-physical spectra at reference points, each left out in turn by folds: over the difference's own
-step, as rms of (network - physics) relative to rms of physics.
+The error spectrum of the likelihood is computed from out-of-fold residuals of the training
+spectra; the held-out spectra only enter figures of the card. Gradients are compared with finite
+differences of physical spectra at reference points that are left out by folds: rms of
+(network - physics) relative to rms of physics, over the same step.
 """
 
 from collections.abc import Callable
@@ -45,11 +45,11 @@ def validate(
     fit
         Trains a network on a part of ``known``.
     network
-        Trained on all of ``known``; judged on ``apart``.
+        Network trained on all of ``known``, for the figures of ``apart``.
     known, apart
         Training spectra with reference points, and held-out spectra.
     folds
-        Parts of ``known`` that are left out in turn; two or more.
+        Number of parts of ``known``, each left out once; at least two.
     """
     residual = np.empty_like(known.flux)
     change = known.reference_flux[:, 1:] - known.reference_flux[:, :1]
@@ -96,7 +96,7 @@ def _flux_figures(
 
 
 def _label_figures(labels: np.ndarray, shift: np.ndarray, space: LabelSpace) -> dict[str, Any]:
-    """Per label, the size that 68.3 % of the shifts do not exceed, by kind of star."""
+    """The 68.3 % quantile of the absolute shifts per label, by group of stars."""
     figures: dict[str, Any] = {
         "stars": len(shift),
         "method": "68.3 % of |shift of a label by the network's error|, out of fold, "
@@ -113,7 +113,10 @@ def _label_figures(labels: np.ndarray, shift: np.ndarray, space: LabelSpace) -> 
 def _gradient_figures(
     known: "TrainingSet", change: np.ndarray, found: np.ndarray
 ) -> dict[str, Any]:
-    """Relative rms error per label over the reference points, each left out."""
+    """Relative rms error per label at the reference points, out of fold.
+
+    change, found : [point, label, pixel], differences of physics and network.
+    """
 
     def rms(rows: np.ndarray) -> np.ndarray:
         return np.sqrt(np.mean(rows.astype(float) ** 2, axis=-1))

@@ -12,8 +12,8 @@ from bayes_ddp.commands.demo import simulate_files
 from bayes_ddp.commands.mock import simulate
 from bayes_ddp.emulator.card import read_card
 from bayes_ddp.emulator.error import write_mismatch
-from bayes_ddp.emulator.physics.library import take_in
-from bayes_ddp.emulator.physics.pack import Held
+from bayes_ddp.emulator.physics.library import add_spectra
+from bayes_ddp.emulator.physics.pack import StoredSpectra
 from bayes_ddp.emulator.training import train_model
 from bayes_ddp.files.errors import OutputError
 
@@ -152,10 +152,10 @@ def test_mismatch_replaces_only_one_that_the_card_knows(tmp_path, mine, models):
 
 @pytest.mark.parametrize("name", ["index.csv", "spectra.safetensors"])
 def test_pack_of_physical_spectra_replaces_no_file_of_the_user(tmp_path, mine, name, monkeypatch):
-    new = Held.empty()
-    monkeypatch.setattr(Held, "take", lambda self, spectra: new)
+    new = StoredSpectra.empty()
+    monkeypatch.setattr(StoredSpectra, "take", lambda self, spectra: new)
     monkeypatch.setattr("bayes_ddp.emulator.physics.library.read_spectrum", lambda path: None)
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "g_1.npz").touch()
     pack, held = tmp_path / "pack", tmp_path / "held"
-    mine(f"pack/{name}", lambda: take_in([tmp_path / "new"], pack, held))
+    mine(f"pack/{name}", lambda: add_spectra([tmp_path / "new"], pack, held))

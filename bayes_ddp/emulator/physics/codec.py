@@ -1,10 +1,9 @@
-"""Many spectra as few numbers: an append-only low-rank code with a promised error.
+"""Low-rank compression of spectra to a guaranteed error, to which spectra can be appended.
 
-Directions are stored as int8 and coefficients as float16. That is not a loss of accuracy but part
-of the code: each spectrum is fitted with the directions as they are stored, and what rounding
-leaves over is coded by the directions that follow. Directions are only ever appended, and the
-coefficients of a held spectrum stay as they are, so it decodes to the same spectrum, to the
-rounding of float32.
+Directions are stored as int8 and coefficients as float16. The rounding does not limit the
+accuracy: each spectrum is fitted with the stored directions, and further directions represent the
+rounding errors. Directions are only appended and the coefficients of stored spectra do not change,
+so that these decode to the same values, up to rounding of float32.
 """
 
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Code:
-    """Rows coded on common directions.
+    """Rows as linear combinations of common directions.
 
     directions : [rank, pixel] int8. scale : [rank] float32, unit of each direction.
     coefficients : [row, rank] float16.
@@ -32,12 +31,12 @@ class Code:
 
     @property
     def basis(self) -> np.ndarray:
-        """[rank, pixel] float32."""
+        """[rank, pixel] float32, scaled directions."""
         basis: np.ndarray = self.directions.astype(np.float32) * self.scale[:, None]
         return basis
 
     def decode(self) -> np.ndarray:
-        """[row, pixel] float32."""
+        """[row, pixel] float32, the decoded rows."""
         rows: np.ndarray = self.coefficients.astype(np.float32) @ self.basis
         return rows
 
@@ -55,7 +54,7 @@ def extend(code: Code, rows: np.ndarray, target: np.ndarray) -> tuple[Code, np.n
     Parameters
     ----------
     code
-        Its rows keep their coefficients; new directions have coefficient 0 in them.
+        The coefficients of its rows are kept; those of new directions are 0.
     rows : [row, pixel]
     target : [row]
         Largest rms error allowed; directions are added until every row is below its own.
@@ -81,7 +80,7 @@ def extend(code: Code, rows: np.ndarray, target: np.ndarray) -> tuple[Code, np.n
 
 
 def grow(held: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Coefficients ``new`` below ``held``, which get 0 for the directions they never had."""
+    """Coefficients of stored rows ``held`` and then ``new``; the former are padded with zeros."""
     grown = np.zeros((len(held) + len(new), new.shape[1]), np.float16)
     grown[: len(held), : held.shape[1]] = held
     grown[len(held) :] = new
@@ -89,7 +88,10 @@ def grow(held: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 
 def project(left: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Coefficients [row, rank] float16 of a least-squares fit, which ``left`` loses in place."""
+    """Coefficients [row, rank] float16 of a least-squares fit to ``left`` [row, pixel].
+
+    The fit is subtracted from ``left`` in place.
+    """
     gram = (basis @ basis.T).astype(float)
     found = np.linalg.solve(gram, (basis @ left.T).astype(float)).T.astype(np.float16)
     left -= found.astype(np.float32) @ basis
@@ -101,7 +103,7 @@ def _rms(rows: np.ndarray) -> np.ndarray:
 
 
 def encode_log(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positive values as uint16 steps of their logarithm between each row's extremes.
+    """Positive values as uint16 steps in their logarithm between the extremes of each row.
 
     values : [..., node]. Returns the code [..., node] and the extremes [..., 2] float32.
     """
@@ -113,7 +115,7 @@ def encode_log(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode_log(code: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """[..., node] float32: what ``encode_log`` was given, to a relative error below 1e-4."""
+    """[..., node] float32, the input of ``encode_log`` to a relative error below 1e-4."""
     span = np.maximum(ends[..., 1:] - ends[..., :1], 1e-6).astype(float)
     values: np.ndarray = np.exp(ends[..., :1] + code * (span / 65535))
     return values.astype(np.float32)

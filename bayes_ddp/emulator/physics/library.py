@@ -1,15 +1,15 @@
-"""The physical spectra that ship with the project, packed in ``models/physics-lte``.
+"""The physical spectra of the project are compressed in ``models/physics-lte``.
 
-``take_in`` adds folders of computed spectra to the pack, ``read_pack`` gives them back,
-``degrade`` brings them to a survey's resolution. A spectrum is a norm (flux over true continuum)
-and a continuum on every fiftieth pixel. A reference point is a spectrum and its one-sided
-differences by each label; differences are coded by themselves and much finer, because they are
-gradient spectra, some of them a hundredth of the error that a flux may have.
+``add_spectra`` adds folders of computed spectra to the pack, ``read_pack`` reads them and
+``degrade`` convolves them to the resolution of a survey. A spectrum consists of a norm (flux over
+true continuum) and a continuum on every fiftieth pixel. A reference point is a spectrum and its
+one-sided differences by each label. Differences are coded separately and more precisely, because
+as gradient spectra some of them are a hundredth of the error that is allowed in the flux.
 
-One random spectrum in ten is held out of all training, chosen by a hash of its name, so the
-choice stands while the set grows. Reference points always train; they are validated by leaving
-each out in turn. The first held-out spectra are also kept without loss in ``models/held-out``, as
-stars to simulate.
+One random spectrum in ten is excluded from training. A hash of its name decides, so that the
+choice does not change when spectra are added. Reference points are always used in training and are
+validated by cross-validation. The first held-out spectra are also stored without loss in
+``models/held-out``, for simulations.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ from bayes_ddp.emulator.physics.pack import (
     FWHM,
     NORM_UNIT,
     WAVE,
-    Held,
+    StoredSpectra,
     is_held_out,
     keep_lossless,
     read_spectrum,
@@ -40,7 +40,7 @@ __all__ = [
     "is_held_out",
     "read_held_out",
     "read_pack",
-    "take_in",
+    "add_spectra",
 ]
 
 
@@ -49,10 +49,11 @@ class PhysicsLibrary:
     """Physical spectra as read from a pack.
 
     names : [spectrum]. labels : [spectrum, label]. norm : [spectrum, pixel] float32.
+    wave : [pixel], Å vacuum, rest frame. fwhm : Å, of their Gaussian LSF.
     cont : [spectrum, node] float32, continuum H_lambda on ``wave[::50]``.
     reference_names : [point]. reference_labels : [point, 1 + label, label].
-    reference_norm : [point, 1 + label, pixel] float32, row 0 the point, then one label raised by
-        ``step`` [point, label] in each. reference_cont : [point, 1 + label, node].
+    reference_norm : [point, 1 + label, pixel] float32. Row 0 is the point; in row 1 + i label i is
+        increased by ``step`` [point, label]. reference_cont : [point, 1 + label, node].
     """
 
     wave: np.ndarray
@@ -69,25 +70,25 @@ class PhysicsLibrary:
 
     @property
     def held_out(self) -> np.ndarray:
-        """[spectrum] bool, true for spectra that no training may use."""
+        """[spectrum] bool, whether the spectrum is excluded from training."""
         return np.array([is_held_out(name) for name in self.names], bool)
 
 
 def degrade(
     wave_in: np.ndarray, flux: np.ndarray, fwhm_in: float, /, *, wave: np.ndarray, fwhm: float
 ) -> np.ndarray:
-    """Spectra convolved to a wider Gaussian LSF and sampled, in one step: [..., pixel out].
+    """[..., pixel out], spectra convolved to a wider Gaussian LSF and resampled in one step.
 
     Parameters
     ----------
     wave_in : [pixel], Å, uniform
     flux : [..., pixel]
     fwhm_in : Å
-        LSF that ``flux`` has.
+        FWHM of the LSF of ``flux``.
     wave : [pixel out], Å
     fwhm : Å
-        LSF wanted. The kernel's weights sum to one at every pixel out, so a constant stays what
-        it is, also at the ends.
+        FWHM of the LSF of the result. The weights of the kernel sum to one at every output pixel,
+        so that a constant is unchanged, also at the ends.
 
     Raises
     ------
@@ -99,29 +100,29 @@ def degrade(
     if width < 1.3 * step:
         raise ValueError(
             f"FWHM {fwhm:.2f} Å is too close to the {fwhm_in:.2f} Å that the spectra have: at "
-            f"{step:.2f} Å a pixel it must be at least {np.hypot(fwhm_in, 1.3 * step):.2f} Å."
+            f"{step:.2f} Å per pixel it must be at least {np.hypot(fwhm_in, 1.3 * step):.2f} Å."
         )
     offset, kernel = _kernel(width / np.sqrt(8 * np.log(2)) / step)
     half = int(offset[-1])
-    place = (wave - wave_in[0]) / step
-    near = np.rint(place).astype(int)
+    position = (wave - wave_in[0]) / step  # in input pixels
+    near = np.rint(position).astype(int)
     result = np.zeros((*flux.shape[:-1], len(wave)))
     total = np.zeros(len(wave))
     for shift in range(-half, half + 1):
         index = near + shift
         inside = (index >= 0) & (index < len(wave_in))
-        weight = inside * np.interp(index - place, offset, kernel)
+        weight = inside * np.interp(index - position, offset, kernel)
         result += weight * flux[..., index.clip(0, len(wave_in) - 1)]
         total += weight
     return result / total
 
 
 def _kernel(sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """A Gaussian of ``sigma`` pixels over what lies between pixels: offsets [pixel] and weights.
+    """(offsets in pixels, weights), a Gaussian of ``sigma`` pixels convolved with Lanczos' kernel.
 
-    Between its pixels the input is what Lanczos' kernel makes of them. A Gaussian sampled as it is
-    would take a narrow kernel for one that depends on where between two pixels the result lies:
-    0.14 % of a line's depth at the widths used here, against 0.03 %.
+    Lanczos' kernel interpolates the input between pixels. A sampled Gaussian would
+    depend on the position of the output between two pixels: the error is 0.14 % of a line's depth
+    at the widths used here, against 0.03 %.
     """
     per_pixel = 64
     reach = int(np.ceil(_LANCZOS + 5.5 * sigma)) + 1
@@ -135,8 +136,8 @@ _LANCZOS = 8
 
 
 def read_pack(pack: Path) -> PhysicsLibrary:
-    """The physical spectra of a pack; raises ValueError if they are not those of its card."""
-    held = Held.read(pack)
+    """The physical spectra of a pack; raises ValueError if their checksum is not the card's."""
+    held = StoredSpectra.read(pack)
     norm = held.norm.decode() + held.mean
     cont = decode_log(held.arrays["cont"], held.arrays["cont_ends"])
     random = np.array([not name.startswith("ref_") for name in held.names], bool)
@@ -164,7 +165,10 @@ def read_pack(pack: Path) -> PhysicsLibrary:
 
 
 def read_held_out(folder: Path) -> PhysicsLibrary:
-    """The held-out spectra that are kept without loss; no reference points."""
+    """The losslessly stored held-out spectra, without reference points.
+
+    Raises ValueError if their checksum is not that of the card.
+    """
     names, arrays = read_tensors(folder)
     none = np.zeros((0, 1 + len(LABELS), 0), np.float32)
     return PhysicsLibrary(
@@ -182,31 +186,32 @@ def read_held_out(folder: Path) -> PhysicsLibrary:
     )
 
 
-def take_in(
+def add_spectra(
     folders: Iterable[Path],
     pack: Path,
     held_out: Path,
     *,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Add computed spectra to the pack and tell what it holds then.
+    """Add computed spectra to the pack; the result has its numbers of spectra and its errors.
 
     Parameters
     ----------
     folders
-        Searched for ``g_*.npz`` and ``ref_*.npz``, also one level down. Names already held are
-        skipped; ``fine_*`` and ``*.part*`` are ignored.
+        Folders that contain ``g_*.npz`` and ``ref_*.npz``, or subfolders with them. Names in the
+        pack are skipped; ``fine_*`` and ``*.part*`` are ignored.
     pack, held_out
-        Folders of the pack and of the lossless held-out spectra; made where absent.
+        Folders of the pack and of the lossless held-out spectra; created if missing.
     progress
-        Called with one line for each stage.
+        Called with one line of text per stage.
 
     Raises
     ------
     ValueError
-        A file is not what this project's synthesis writes.
+        A folder does not exist, or a file is not in the format of this project's synthesis.
     """
-    held = Held.read(pack) if (pack / "card.toml").exists() else Held.empty()
+    stored = (pack / "card.toml").exists()
+    held = StoredSpectra.read(pack) if stored else StoredSpectra.empty()
     found: dict[str, Path] = {}
     for folder in folders:
         if not Path(folder).is_dir():
@@ -216,7 +221,7 @@ def take_in(
                 if ".part" not in path.name and path.stem not in held.names:
                     found.setdefault(path.stem, path)
     new = [read_spectrum(found[name]) for name in sorted(found)]
-    progress(f"{len(new)} new spectra, {len(held.names)} held")
+    progress(f"{len(new)} new spectra, {len(held.names)} in the pack")
     if new:
         held = held.take(new)
         held.write(pack)

@@ -1,9 +1,8 @@
-"""The folder of a pack of physical spectra: what is in it, and how it grows.
+"""Reading, extending and writing the folder of a pack of physical spectra.
 
-``spectra.safetensors`` holds codes and labels, ``index.csv`` the names (first column; the form in
-which the synthesis takes a list of what need not be computed again), ``card.toml`` where it all
-comes from and the checksum. Growing appends: see ``codec``. Directions lie in the file compressed
-by LZMA, which takes four tenths off them.
+``spectra.safetensors`` has codes and labels, ``index.csv`` the names (first column, which the
+synthesis reads as the list of finished spectra), ``card.toml`` the sources and the checksum. New
+spectra are appended (see ``codec``). Directions are compressed by LZMA, which saves 40 %.
 """
 
 import hashlib
@@ -31,7 +30,7 @@ __all__ = [
     "NODES",
     "NORM_UNIT",
     "WAVE",
-    "Held",
+    "StoredSpectra",
     "is_held_out",
     "keep_lossless",
     "read_spectrum",
@@ -58,25 +57,25 @@ CITATION = (
 
 
 def is_held_out(name: str) -> bool:
-    """Whether a random spectrum (``g_00012``) is kept from training; never a reference point."""
+    """Whether a random spectrum (``g_00012``) is excluded from training; no reference point is."""
     return name.startswith("g_") and hashlib.sha256(name.encode()).digest()[0] % 10 == 0
 
 
 def _first_row(spectrum: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A spectrum as it is; of a reference point, with one row per step, its unstepped spectrum."""
+    """The spectrum, or the central spectrum of a reference point, which has one row per step."""
     if spectrum["labels"].ndim == 1:
         return spectrum
     return {key: spectrum[key][0] for key in ("labels", "norm", "cont")}
 
 
 @dataclass(frozen=True)
-class Held:
-    """What a pack holds, as it is stored.
+class StoredSpectra:
+    """The compressed spectra of a pack.
 
-    names : [spectrum], reference points among them. mean : [pixel] float32. norm : code of
+    names : [spectrum], including reference points. mean : [pixel] float32. norm : code of
     norm - mean. Norm differences, 15 rows per reference point in the order of the names, are
     ``shared`` [row, rank] coefficients on the directions of ``norm``, plus ``difference``, the
-    code of what that leaves over. rms : [spectrum] float32, coding error in units of norm.
+    code of their residuals. rms : [spectrum] float32, coding error in units of norm.
     arrays : labels [spectrum, label], step [point, label], and the coded continua.
     """
 
@@ -89,8 +88,8 @@ class Held:
     arrays: Mapping[str, np.ndarray]
 
     @classmethod
-    def empty(cls) -> "Held":
-        """Nothing held yet."""
+    def empty(cls) -> "StoredSpectra":
+        """A pack without spectra."""
         size, nodes = len(LABELS), len(NODES)
         arrays: dict[str, np.ndarray] = {
             "labels": np.zeros((0, size)),
@@ -102,18 +101,18 @@ class Held:
         }
         pixels = len(WAVE)
         blank = np.zeros(0, np.float32)
-        nothing = np.zeros((0, 0), np.float16)
-        return cls((), blank, empty_code(pixels), empty_code(pixels), nothing, blank, arrays)
+        shared = np.zeros((0, 0), np.float16)
+        return cls((), blank, empty_code(pixels), empty_code(pixels), shared, blank, arrays)
 
     def differences(self) -> np.ndarray:
-        """[15 point, pixel] float32, stepped norm less the point's own."""
+        """[15 point, pixel] float32, norm after a step minus norm of the point."""
         rows: np.ndarray = self.shared.astype(np.float32) @ self.norm.basis
         rows += self.difference.decode()
         return rows
 
     @classmethod
-    def read(cls, pack: Path) -> "Held":
-        """What the pack in this folder holds; ValueError if its checksum is not the card's."""
+    def read(cls, pack: Path) -> "StoredSpectra":
+        """The spectra of the pack in a folder; ValueError if the checksum is not the card's."""
         names, arrays = read_tensors(pack)
         codes = {}
         for kind in ("norm", "difference"):
@@ -124,8 +123,8 @@ class Held:
         mean, rms, shared = (arrays.pop(key) for key in ("mean", "rms", "shared"))
         return cls(names, mean, codes["norm"], codes["difference"], shared, rms, arrays)
 
-    def take(self, spectra: Sequence[Mapping[str, Any]]) -> "Held":
-        """The same with more spectra, as ``read_spectrum`` gives them."""
+    def take(self, spectra: Sequence[Mapping[str, Any]]) -> "StoredSpectra":
+        """The pack with more spectra, from ``read_spectrum``."""
         points = [item for item in spectra if item["labels"].ndim == 2]
         first = [_first_row(item) for item in spectra]
         rows = np.array([item["norm"] for item in first]) * np.float32(NORM_UNIT)
@@ -156,10 +155,10 @@ class Held:
         rms = np.concatenate([self.rms, error.astype(np.float32)])
         if shared.shape[1] < len(norm.scale):
             shared = grow(shared, np.zeros((0, len(norm.scale)), np.float16))
-        return Held(names, mean, norm, difference, shared, rms, arrays)
+        return StoredSpectra(names, mean, norm, difference, shared, rms, arrays)
 
     def write(self, pack: Path) -> None:
-        """Put weights, index and card into the folder, the card last."""
+        """Write arrays, index and card into the folder; OutputError if a file is not ours."""
         arrays = dict(self.arrays) | {"mean": self.mean, "rms": self.rms, "shared": self.shared}
         for kind, code in (("norm", self.norm), ("difference", self.difference)):
             arrays[f"{kind}_scale"] = code.scale
@@ -199,12 +198,13 @@ def _kind(name: str) -> str:
 
 
 def read_tensors(folder: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Names and arrays of ``folder/spectra.safetensors``, checked against its card."""
+    """(names, arrays) of ``folder/spectra.safetensors``.
+
+    Raises ValueError if there is no such file or its checksum is not that of the card.
+    """
     path = folder / "spectra.safetensors"
     if not path.is_file():
-        raise ValueError(
-            f"{folder} holds no spectra.safetensors: take spectra in with `make physics`."
-        )
+        raise ValueError(f"{folder} has no spectra.safetensors: add spectra with `make physics`.")
     check_sha256(path)
     with safe_open(path, "np") as tensors:
         names = tuple(json.loads(tensors.metadata()["names"]))
@@ -230,7 +230,7 @@ def _write_tensors(
 
 
 def keep_lossless(spectra: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Append the held-out ones of ``spectra`` to the lossless file, until that is full."""
+    """Append the held-out ones of ``spectra`` to the lossless file, up to 128 in total."""
     wanted = [item for item in spectra if is_held_out(item["name"])]
     names: tuple[str, ...] = ()
     arrays: dict[str, np.ndarray] = {}
@@ -257,7 +257,10 @@ def keep_lossless(spectra: Sequence[Mapping[str, Any]], folder: Path) -> None:
 
 
 def read_spectrum(path: Path) -> dict[str, Any]:
-    """Name and arrays of one computed spectrum, or reference point, checked."""
+    """Name and arrays of one computed spectrum or reference point.
+
+    Raises ValueError if a file does not have the arrays that the synthesis writes.
+    """
     rows = (1 + len(LABELS),) if path.stem.startswith("ref_") else ()
     shapes = {"labels": (*rows, len(LABELS)), "norm": (*rows, len(WAVE)), "cont": (*rows, 315)}
     if rows:

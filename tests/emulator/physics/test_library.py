@@ -5,7 +5,7 @@ import pytest
 
 from bayes_ddp.emulator.physics import library as physics
 from bayes_ddp.emulator.physics.codec import decode_log, empty_code, encode_log, extend
-from bayes_ddp.emulator.physics.pack import Held
+from bayes_ddp.emulator.physics.pack import StoredSpectra
 from bayes_ddp.labels import LABELS
 
 WAVE = physics.WAVE
@@ -51,15 +51,15 @@ def grown(tmp_path_factory):
     write_reference(place / "one" / "reference", 3)
     np.savez(place / "one" / "reference" / "fine_003.npz", norm=np.zeros(3))
     (place / "one" / "random" / "g_00099.part.npz").write_bytes(b"half a file")
-    first = physics.take_in([place / "one"], pack, held_out)
-    before, stored = physics.read_pack(pack), Held.read(pack)
+    first = physics.add_spectra([place / "one"], pack, held_out)
+    before, stored = physics.read_pack(pack), StoredSpectra.read(pack)
     write_spectra(place / "two", 24, 12)
     write_reference(place / "two", 8)
-    second = physics.take_in([place / "one", place / "two"], pack, held_out)
+    second = physics.add_spectra([place / "one", place / "two"], pack, held_out)
     return (
         before,
         physics.read_pack(pack),
-        (place, pack, held_out, first, second, stored, Held.read(pack)),
+        (place, pack, held_out, first, second, stored, StoredSpectra.read(pack)),
     )
 
 
@@ -150,7 +150,7 @@ def test_changed_pack_is_refused(grown, tmp_path):
 def test_foreign_file_is_named_in_the_error(tmp_path):
     np.savez(tmp_path / "g_00000.npz", labels=np.zeros(3), norm=np.zeros(5), cont=np.ones(2))
     with pytest.raises(ValueError, match=r"g_00000\.npz.*labels"):
-        physics.take_in([tmp_path], tmp_path / "pack", tmp_path / "held")
+        physics.add_spectra([tmp_path], tmp_path / "pack", tmp_path / "held")
     assert not (tmp_path / "pack").exists()
 
 
@@ -200,7 +200,7 @@ def test_degrading_to_a_width_too_close_is_refused():
 
 
 def test_shipped_pack_keeps_its_promises(models):
-    held = Held.read(models / "physics-lte")
+    held = StoredSpectra.read(models / "physics-lte")
     assert held.rms.max() < 5e-4
     size = sum(path.stat().st_size for path in (models / "physics-lte").iterdir())
     assert size < 20e6
