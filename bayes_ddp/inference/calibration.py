@@ -1,4 +1,4 @@
-"""How well posteriors hold the truth: bias, scatter in units of the error, coverage."""
+"""Calibration of posteriors against known labels: bias, normalised scatter and coverage."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,9 +13,9 @@ class Recovery:
     """Recovery of one label over many stars.
 
     bias, scatter : mean and standard deviation of estimate minus truth, in the label's unit.
-    z_bias, z_scatter : the same of (estimate - truth) / error. z_total : z_scatter with the
-    model's error in the error, NaN where that is not known. in_68, in_95 : how many truths lie
-    inside the central interval of the draws.
+    z_bias, z_scatter : mean and standard deviation of (estimate - truth) / error. z_total :
+    z_scatter with the model's error added in quadrature, NaN if that is not known. in_68, in_95 :
+    number of true values inside the central interval of the draws. stars : number of stars.
     """
 
     name: str
@@ -46,10 +46,12 @@ def recovery(
 
     Parameters
     ----------
-    truth, mean, sd : [star label]
+    names
+        Labels.
+    truth, mean, sd : [star label], units of ``LABELS``
         Stars with NaN in mean or sd of a label are left out of that label.
     quantile : [4 star label], at 2.5, 16, 84 and 97.5 %
-    model_error : [star label], the model's own error beside sd.
+    model_error : [star label], error of the model, added in quadrature to sd in ``z_total``.
     """
     rows = []
     for i, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Coordinates in which a bounded uniform density is a normal one.
+"""Coordinates in which a bounded uniform density is normal.
 
 A label that the spectrum does not constrain has a density with steep edges, at which Hamiltonian
 trajectories are rejected. In the coordinate z with ``x = low + (high - low) Phi(z)`` a uniform
@@ -14,13 +14,13 @@ from jaxtyping import Array, Float
 __all__ = ["Chart"]
 
 _NEAR = 1e-6
-"""Points beyond the box are moved to this fraction of it from its edge."""
+"""Points beyond the box are moved inside, to this fraction of its width from the edge."""
 
 
 class Chart(eqx.Module):
     """Coordinates of a parameter vector: probit in a box, or the parameter itself.
 
-    low, high : [parameter], ends of the box; infinite where a parameter has none.
+    low, high : [parameter], ends of the box; infinite for a parameter without one.
     """
 
     low: Float[Array, " parameter"]
@@ -32,7 +32,7 @@ class Chart(eqx.Module):
 
     @property
     def _box(self) -> tuple[Array, Array]:
-        """(low, width), with 0 and 1 where there is no box."""
+        """(low, width); 0 and 1 for a parameter without a box."""
         low = jnp.where(self._bounded, self.low, 0.0)
         return low, jnp.where(self._bounded, self.high, 1.0) - low
 
@@ -44,10 +44,10 @@ class Chart(eqx.Module):
     def inverse(self, q: Float[Array, "*draw parameter"]) -> Float[Array, "*draw parameter"]:
         """Coordinates of parameters q; those beyond the box are moved into it."""
         low, width = self._box
-        place = jnp.clip((q - low) / width, _NEAR, 1 - _NEAR)
-        return jnp.where(self._bounded, ndtri(place), q)
+        fraction = jnp.clip((q - low) / width, _NEAR, 1 - _NEAR)
+        return jnp.where(self._bounded, ndtri(fraction), q)
 
     def log_slope(self, z: Float[Array, " parameter"]) -> Float[Array, " parameter"]:
-        """Ln of the derivative of each parameter by its coordinate."""
+        """Ln of the derivative of each parameter with respect to its coordinate."""
         _, width = self._box
         return jnp.where(self._bounded, jnp.log(width) + norm.logpdf(z), 0.0)

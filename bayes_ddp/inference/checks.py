@@ -1,6 +1,6 @@
-"""Warnings that follow from a posterior: every bit of ``WARN`` that a fit can set is set here.
+"""Warning bits that follow from fit, sampler and posterior draws.
 
-Each test asks one question of the fit, of the sampler or of the draws; none changes a number.
+The functions return bits of ``WARN`` and do not change the posterior.
 """
 
 from functools import lru_cache
@@ -38,7 +38,7 @@ _ESS_LIMIT = 400.0
 
 _MIN_CHI2, _MAX_CHI2 = 0.25, 3.0  # per pixel
 MAX_SHIFT = 5.0
-"""Catalogue errors by which a fitted velocity disagrees with the catalogue's."""
+"""Difference of fitted and input velocity, in input errors, above which they disagree."""
 _MAX_OUTSIDE = 0.05
 _WD_TEFF = 6500.0
 _CARBON_OVER_OXYGEN = 0.26
@@ -87,7 +87,7 @@ def sampler_warning(posterior: Posterior) -> np.ndarray:
 
 
 def _share(posterior: Posterior, outside: np.ndarray) -> np.ndarray:
-    """[star], weighted share of draws in ``outside`` [draw star]; 0 where there are none."""
+    """[star], weighted fraction of the draws that are ``outside`` [draw star]."""
     weight = np.exp(posterior.log_weight - posterior.log_weight.max(axis=0))
     share: np.ndarray = (weight * outside).sum(axis=0) / weight.sum(axis=0)
     return share
@@ -122,9 +122,9 @@ def edge_warning(posterior: Posterior, space: LabelSpace) -> np.ndarray:
 
 
 class Trained(NamedTuple):
-    """The density of labels that a model was trained on, and where it ends.
+    """The density of the training labels of a model, and a lower limit of its values.
 
-    depth : ln density that all but a thousandth of its own draws exceed.
+    depth : ln density that 99.9 % of its draws exceed.
     """
 
     density: LabelPrior
@@ -133,7 +133,7 @@ class Trained(NamedTuple):
 
 @lru_cache(maxsize=16)
 def trained_density(density: LabelPrior) -> Trained:
-    """The density of a model's labels, and where it ends."""
+    """The density of a model's training labels and the 0.1 % quantile of its ln values."""
     keys = jax.random.split(jax.random.key(0), _PRIOR_DRAWS)
     depth = jax.jit(jax.vmap(lambda key: density.log_prob(density.sample(key))))(keys)
     return Trained(density, float(np.quantile(np.asarray(depth), _OUTLIER)))
@@ -214,7 +214,7 @@ def velocity_warning(posterior: Posterior, prior_sd: np.ndarray) -> np.ndarray:
 
     prior_sd : [star], error of the catalogue's velocity, km/s. Where it is right, the fitted
     shift scatters by less than that. Where it is wrong, prior and spectrum pull apart, the shift
-    ends between them, and the labels make up for lines in the wrong place.
+    ends between them, and the labels compensate for misplaced lines.
     """
     far = np.abs(posterior.velocity[:, 0]) > MAX_SHIFT * prior_sd  # False for NaN
     return np.where(far, int(WARN.RV_DISAGREES), 0).astype(np.int64)

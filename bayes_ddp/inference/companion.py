@@ -1,4 +1,4 @@
-"""A second star in the spectrum, found by correlating the residuals with the star's own model.
+"""A second star in the spectrum is detected by correlating the residuals with the star's model.
 
 The fit leaves the lines of a companion in the residuals, moved by the velocity between the stars.
 The best model, moved by a trial velocity, is fitted to the residuals: that gives the companion's
@@ -16,9 +16,9 @@ from bayes_ddp.spectra.masks import BALMER, BALMER_HALF_WIDTH, LIGHT_SPEED
 __all__ = ["double"]
 
 _STEP, _FASTEST = 20.0, 600.0
-"""km/s, of the trial velocities."""
+"""Step and limit of the trial velocities, km/s."""
 _SMOOTH = 400.0
-"""km/s, FWHM of what counts as broad structure."""
+"""km/s, FWHM of the filter for broad structure."""
 _CLOSEST = 0.8
 """Least velocity between the stars, in units of the LSF's FWHM: below, one broad line is seen."""
 _SIGMA, _LEAST_LIGHT = 7.0, 0.05
@@ -71,12 +71,12 @@ def _correlate(
     rest : [star pixel] Å. residual, precision, lines : [star pixel].
     """
     # on a grid of equal velocities the sums are convolutions; arms that overlap just add up
-    place = np.log(rest) * LIGHT_SPEED / _STEP
-    place = place - place.min(axis=1, keepdims=True)
-    points, most = int(place.max()) + 2, int(_FASTEST / _STEP)
+    pixel = np.log(rest) * LIGHT_SPEED / _STEP
+    pixel = pixel - pixel.min(axis=1, keepdims=True)
+    points, most = int(pixel.max()) + 2, int(_FASTEST / _STEP)
     size = 1 << int(np.ceil(np.log2(points + most)))
     pulled, weight, moved = np.zeros((3, len(rest), size))
-    for star, x in enumerate(place):
+    for star, x in enumerate(pixel):
         first = x.astype(int)
         for at, share in ((first, 1 - (x - first)), (first + 1, x - first)):
             weighted = precision[star] * share

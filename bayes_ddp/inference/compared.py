@@ -1,4 +1,4 @@
-"""Data and best model of a batch side by side in NumPy, for checks that no fit makes by itself."""
+"""Data and best model of a batch as NumPy arrays, the input of checks of residuals."""
 
 from typing import NamedTuple
 
@@ -17,16 +17,16 @@ from bayes_ddp.spectra.spectrum import Spectrum
 __all__ = ["Compared", "compare", "fitted_velocity"]
 
 _BLOCK = 64
-"""Pixels in which the scatter of the residuals is measured."""
+"""Number of pixels over which the scatter of the residuals is measured."""
 
 
 class Compared(NamedTuple):
-    """Normalised data and model of some stars, also in pixels that are masked by wavelength.
+    """Normalised data and model of some stars, including pixels that are masked by wavelength.
 
-    wave : [pixel] Å. rest : [star pixel] Å, at rest by the fitted velocity. flux, model :
-    [star pixel]. sigma : [star pixel], error of the flux, with the model's in pixels that are
-    fitted; inf where there are no data. used : [star pixel] bool, fitted. fwhm : [star pixel] Å.
-    arms : (name, first pixel, past the last pixel).
+    wave : [pixel], Å, observed. rest : [star pixel], Å, rest frame of the fitted velocity. flux,
+    model : [star pixel]. sigma : [star pixel], error of the flux, including that of the model in
+    fitted pixels; inf without data. used : [star pixel] bool, whether the pixel is fitted. fwhm :
+    [star pixel], Å. arms : (name, first pixel, end pixel, exclusive).
     """
 
     wave: np.ndarray
@@ -40,13 +40,13 @@ class Compared(NamedTuple):
 
     @property
     def residual(self) -> np.ndarray:
-        """[star pixel], data minus model; 0 where there are no data."""
+        """[star pixel], data minus model; 0 without data."""
         return np.where(np.isfinite(self.sigma), self.flux - self.model, 0.0)
 
     def scale(self) -> np.ndarray:
-        """[star pixel], robust scatter of the residuals near a pixel over that of the noise, >= 1.
+        """[star pixel], robust scatter of the local residuals in units of their errors, >= 1.
 
-        It exceeds 1 where the model does not match the star.
+        It exceeds 1 if the model does not match the star.
         """
         deviation = np.abs(self.residual) / self.sigma
         parts = []
@@ -57,21 +57,21 @@ class Compared(NamedTuple):
 
 
 def fitted_velocity(problem: Problem, fit: Fit) -> np.ndarray:
-    """[star], best-fit velocity beyond the catalogue's, km/s; 0 where there is none."""
-    place = problem.parameters.block("velocity")
-    if place is None:
+    """[star], km/s, best-fit velocity minus the input velocity; 0 for a star without a fit."""
+    block = problem.parameters.block("velocity")
+    if block is None:
         return np.zeros(len(fit.q))
-    shift = np.asarray(fit.q)[:, place.start]
+    shift = np.asarray(fit.q)[:, block.start]
     return np.where(np.asarray(fit.positive) & np.isfinite(shift), shift, 0.0)
 
 
 def compare(
     problem: Problem, raw: RawSpectra, spectrum: Spectrum, *, stars: StarData, fit: Fit
 ) -> Compared:
-    """The stars of ``raw`` and their best fits.
+    """Data and best models of the stars of ``raw``.
 
-    spectrum : of ``raw``, with its pseudo-continuum. stars, fit : of a batch whose first stars
-    these are.
+    spectrum : the normalised spectra of ``raw``. stars, fit : of a batch whose first stars are
+    those of ``raw``; it may be padded.
     """
     count = len(raw)
     _, nuisances = jax.vmap(problem.parameters.split)(fit.q)

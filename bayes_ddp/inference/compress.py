@@ -1,11 +1,11 @@
-"""A star's pixels as a quadratic form in the emulator's coefficients: ln L in microseconds.
+"""The likelihood of one star as a quadratic form in the emulator's coefficients.
 
 About its best fit the model of a star changes by ``(s @ A) / (1 + s @ B)``, where ``s`` is the
-change of the low-rank emulator's coefficients (and of velocity and LSF widths). Gaussian noise
-makes ln L a quadratic form in ``s`` but for the denominator, the pseudo-continuum of the changed
-model, which moves by parts in a thousand; its first order is kept and what is dropped is of third
-order (tests/inference/test_compress.py bounds it). Everything is centred at the best fit, so
-that float32 pixels are safe.
+change of the low-rank emulator's coefficients (and of velocity and LSF widths). For Gaussian noise
+ln L is a quadratic form in ``s`` except for the denominator, the pseudo-continuum of the changed
+model, which varies by parts in a thousand. Its first order is kept; the neglected terms are of
+third order (tests/inference/test_compress.py bounds them). All changes are relative to the best
+fit, so that float32 pixels are accurate enough. An evaluation takes microseconds.
 """
 
 import equinox as eqx
@@ -22,10 +22,11 @@ __all__ = ["Compressed", "compress"]
 
 
 class Compressed(eqx.Module):
-    """What the likelihood needs to know of one star's pixels.
+    """Sufficient statistics of the likelihood of one star.
 
-    start : coefficients at the best fit. linear : A (P r). quadratic : A P A' and the
-    pseudo-continuum's share; rows are coefficients, then velocity, then LSF factors; float64.
+    start : coefficients at the best fit. reference : nuisances there. linear : A (P r).
+    quadratic : A P A' and the first-order term of the pseudo-continuum; rows are coefficients,
+    then velocity, then LSF factors; float64.
     """
 
     emulator: BasisNetwork
@@ -50,7 +51,7 @@ def compress(star: StarModel) -> Compressed:
     head, emulator = star.head, star.emulator
     if not isinstance(head, BasisHead) or not isinstance(emulator, BasisNetwork):
         raise ValueError(
-            f"A {type(emulator).__name__} has no low-rank basis and cannot be compressed: take "
+            f"A {type(emulator).__name__} has no low-rank basis and cannot be compressed: use "
             "sampler 'nuts' or 'map'."
         )
     ours = head.flux / head.reference_level

@@ -1,4 +1,4 @@
-"""Convergence of Markov chains, label by label (ArviZ)."""
+"""Convergence diagnostics of Markov chains per label, computed by ArviZ."""
 
 import numpy as np
 from arviz_stats.base import array_stats
@@ -7,9 +7,9 @@ __all__ = ["chain_diagnostics"]
 
 
 def chain_diagnostics(draws: np.ndarray, chains: int) -> tuple[np.ndarray, np.ndarray]:
-    """(rank-normalised split R-hat, bulk ESS), both [label], of draws [draw label].
+    """(rank-normalised split R-hat, bulk ESS), both [label]; NaN for a label that does not vary.
 
-    NaN for a label that does not vary.
+    draws : [draw label], chains concatenated. chains : their number.
     """
     by_chain = draws.reshape(chains, -1, draws.shape[1])
     rhat, ess = np.full(draws.shape[1], np.nan), np.full(draws.shape[1], np.nan)

@@ -1,10 +1,9 @@
-"""Emission lines, found where data rise above the model: Balmer cores and forbidden lines.
+"""Emission in Balmer cores and forbidden lines is detected as an excess of data over the model.
 
-The cores of the Balmer lines are not fitted with models of LTE, so that their residuals say
-whether something fills them. Forbidden lines come from a nebula, which need not move with the
-star: they are looked for at the star's velocity and at that of the Sun. The error of a residual
-counts noise, the mismatch between star and model around it, and what models of this kind get wrong
-in these places.
+The cores of the Balmer lines are not fitted with LTE models, so that their residuals measure
+emission. Forbidden lines of a nebula may have another velocity than the star: they are searched at
+the velocity of the star and at zero barycentric velocity. The error of a residual includes noise,
+the local mismatch between star and model, and the known error of such models at these lines.
 
 Vacuum wavelengths of forbidden lines: NIST Atomic Spectra Database 5.11 (Kramida et al. 2023).
 """
@@ -30,7 +29,7 @@ _RATIO = {"[N II]": 1 / 3, "[S II]": 0.7, "[O III]": 1 / 3}
 
 _SIGMA = 5.0
 _CORE, _NARROW = 3.0, 2.0
-"""Half widths, Å, of the stretches in which a residual is averaged."""
+"""Half widths, Å, of the intervals over which a residual is averaged."""
 _MODEL_ERROR = (0.03, 0.03, 0.05, 0.05, 0.02)
 """Error of the model's mean flux in the cores of H alpha to delta, and at forbidden lines. Stars
 of LAMOST DR1 scatter by 0.03 to 0.06, most of which is noise."""
@@ -38,7 +37,7 @@ _AROUND_FORBIDDEN = 4.0
 
 
 class _Excess(NamedTuple):
-    """[star], mean residual of a stretch and its error; 0 and inf without pixels."""
+    """[star], mean residual of an interval and its error; 0 and inf without pixels."""
 
     mean: np.ndarray
     error: np.ndarray
@@ -76,12 +75,12 @@ def _excess(
 
 
 def emission_pixels(compared: Compared) -> np.ndarray:
-    """[star pixel] bool, which emission may change: Balmer wings, forbidden lines."""
-    places = [(compared.rest, centre, BALMER_HALF_WIDTH) for centre in BALMER]
+    """[star pixel] bool, pixels that emission may affect: Balmer wings, forbidden lines."""
+    intervals = [(compared.rest, centre, BALMER_HALF_WIDTH) for centre in BALMER]
     still = np.broadcast_to(compared.wave, compared.rest.shape)
     for wave in (compared.rest, still):
-        places += [(wave, c, _AROUND_FORBIDDEN) for pair in FORBIDDEN.values() for c in pair]
+        intervals += [(wave, c, _AROUND_FORBIDDEN) for pair in FORBIDDEN.values() for c in pair]
     result: np.ndarray = np.logical_or.reduce(
-        [np.abs(wave - centre) < half for wave, centre, half in places]
+        [np.abs(wave - centre) < half for wave, centre, half in intervals]
     )
     return result

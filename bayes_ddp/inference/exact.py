@@ -1,7 +1,7 @@
-"""The sampler ``exact``: every star's exact posterior, by importance or by chains.
+"""The sampler ``exact``: the exact posterior by importance sampling or Markov chains.
 
-The likelihood is compressed at the best fit, so that thousands of draws cost milliseconds. For an
-emulator without a basis every draw is evaluated on all pixels instead.
+The likelihood is compressed at the best fit, so that thousands of draws take milliseconds. For an
+emulator without a basis every draw is evaluated on all pixels.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -29,10 +29,10 @@ __all__ = ["Exact", "sample_star"]
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Exact:
-    """``kind = "exact"``: the exact posterior, by importance or, where that fails, by chains.
+    """``kind = "exact"``: importance sampling, or Markov chains if that is not reliable.
 
-    A run keeps ``draws`` equally weighted draws per star; mean, covariance and quantiles are those
-    of all weighted draws.
+    draws : equally weighted draws per star that a run keeps. Mean, covariance and quantiles are
+    computed from all weighted draws.
     """
 
     draws: Annotated[int, Field(ge=2, le=3072)] = 256
@@ -40,14 +40,14 @@ class Exact:
     diagnostics: ClassVar[tuple[str, ...]] = ("khat", "rhat", "ess")
     chains: ClassVar[int] = 1
     made: ClassVar[int] = DRAWS
-    """Draws per star that the sampler makes."""
+    """Draws per star that the sampler generates."""
 
     def __call__(
         self, problem: Problem, stars: StarData, keys: Array, *, fit: Fit | None = None
     ) -> Posterior:
-        """Posterior of a batch; keys [star]. Stars without a best fit stay NaN.
+        """Posterior of a batch; stars without a best fit are NaN.
 
-        fit : best fits of the batch where they are known.
+        keys : [star], random keys. fit : best fits of the batch, computed here by default.
         """
         fit = fit_stars(problem, stars) if fit is None else fit
         result = with_room(summarise(problem, fit, keys, number=2), DRAWS, self.diagnostics)
@@ -68,7 +68,7 @@ def one_fit(fit: Fit, star: int) -> Fit:
 def sample_star(
     problem: Problem, star: StarData, *, fit: Fit, key: Array
 ) -> tuple[Drawn, Described]:
-    """Weighted draws of one star from its best fit, and what they mean."""
+    """Weighted draws of one star, started at its best fit, and their labels and nuisances."""
     target = star_target(problem, star, fit.q)
     start = Gaussian(fit.q, whitening_root(fit.covariance))
     drawn = draw(target, start, key, chart=target.chart)

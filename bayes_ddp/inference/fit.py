@@ -1,4 +1,4 @@
-"""Spectra to posteriors: the one function that fits, from Python and from a run alike."""
+"""The function that fits spectra and returns posteriors; runs and Python users call it."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -37,14 +37,14 @@ from bayes_ddp.spectra.widths import mask_sharp
 __all__ = ["BATCH", "by_width", "fit", "pad", "problem_of", "star_keys"]
 
 BATCH = 32
-"""Stars that are fitted together. Every batch has this shape, so it is compiled once."""
+"""Stars per batch. Every batch has this shape, so that the code is compiled once."""
 
 _WIDTH_GROUPS = (5.0, 10.0)
-"""Å, FWHM between groups of stars that are fitted apart."""
+"""Å, FWHM that separates groups of stars in different batches."""
 
 Network = BasisNetwork | PixelNetwork
 Progress = Callable[[int, int], None]
-"""Called with (stars done, of how many)."""
+"""Callback with (number of stars done, number of stars)."""
 
 
 def fit(
@@ -70,17 +70,17 @@ def fit(
     sampler
         ``Exact()`` by default; ``Map()`` or ``Nuts()``.
     priors
-        Label -> prior, in place of the density that the emulator was trained on.
+        Label -> prior that replaces the default, the density of the emulator's training labels.
     nuisance
-        What is fitted beside the labels; by default velocity and LSF.
+        Nuisances that are fitted; by default velocity and LSF.
     seed
-        Of the random draws. The key of a star is this seed and its identifier.
+        Seed of the random draws. The key of a star depends on it and on the star's identifier.
     batch
         Number of stars that are fitted together; results do not depend on it.
     fatal
         Stars with one of these bits are not fitted.
     progress
-        Called with the number of stars done, and of all.
+        Called with the number of stars done and the number of all stars to fit.
 
     Returns
     -------
@@ -88,8 +88,8 @@ def fit(
         One row per star, in order, with identifiers and warnings; NaN for stars that could not be
         fitted.
 
-    Raises RuntimeError without float64, ValueError where emulator, priors and spectra do not fit
-    together.
+    Raises RuntimeError without float64, and ValueError if emulator, priors and spectra are not
+    compatible.
     """
     require_float64()
     sampler, nuisance = sampler or Exact(), nuisance or Nuisance()
@@ -120,9 +120,9 @@ def fit(
 
 
 def _broad_enough(spectra: RawSpectra, network: Network, *, fatal: WARN) -> RawSpectra:
-    """The spectra without pixels that are sharper than the model (``mask_sharp``).
+    """The spectra with pixels masked whose LSF is narrower than the model's (``mask_sharp``).
 
-    Raises ValueError where no star can be fitted for that reason.
+    Raises ValueError if no star can be fitted for that reason.
     """
     masked = mask_sharp(spectra, narrowest_fwhm(network))
     before, after = ((one.warn & int(fatal)) == 0 for one in (spectra, masked))
@@ -132,7 +132,7 @@ def _broad_enough(spectra: RawSpectra, network: Network, *, fatal: WARN) -> RawS
 
 
 def _widths(spectra: RawSpectra) -> np.ndarray:
-    """[pixel] FWHM, Å, of all usable pixels of all stars; of all pixels where none is usable."""
+    """FWHM, Å, of all usable pixels of all stars; of all pixels if none is usable."""
     used = [arm.fwhm[arm.ivar > 0] for arm in spectra.arms]
     if not any(map(len, used)):
         used = [np.ravel(arm.fwhm) for arm in spectra.arms]
@@ -140,10 +140,10 @@ def _widths(spectra: RawSpectra) -> np.ndarray:
 
 
 def by_width(spectra: RawSpectra, rows: np.ndarray, *, batch: int) -> list[tuple[np.ndarray, int]]:
-    """(rows, stars of a batch) of groups of stars by the broadest LSF of their usable pixels.
+    """(rows, stars per batch) of groups of stars with similar largest LSF width.
 
-    It sets memory and time per star, so that groups above 5 and 10 Å have batches of a half and a
-    quarter of ``batch``.
+    The largest width of the usable pixels sets memory and time per star, so that groups above 5
+    and 10 Å have batches of a half and a quarter of ``batch``.
     """
     broadest = np.max(
         [np.where(a.ivar > 0, a.fwhm, 0.0).max(axis=1) for a in spectra.arms], axis=0
@@ -159,7 +159,7 @@ def _batch(
     *,
     keys: jax.Array,
 ) -> Posterior:
-    """Posterior of one batch, warnings included; keys [star], as many as the batch has places."""
+    """Posterior of the stars of ``raw`` with warnings; keys [batch] set the size of the batch."""
     best = best_fits(problem, raw, size=len(keys))
     found = sampler(problem, best.stars, keys, fit=best.fit).take(np.arange(len(raw)))
     found = replace(found, ids=np.array(raw.identifiers()), rejected=best.rejected)
@@ -168,7 +168,7 @@ def _batch(
 
 
 def compact(posterior: Posterior) -> Posterior:
-    """The record with draws in float32, as files have them."""
+    """The record with draws in float32, the type in part files."""
     names = ("draws", "log_weight", "log_prior", "log_likelihood")
     single = {name: getattr(posterior, name).astype(np.float32) for name in names}
     nuisances = {n: v.astype(np.float32) for n, v in posterior.nuisances.items()}
@@ -176,7 +176,7 @@ def compact(posterior: Posterior) -> Posterior:
 
 
 def _not_fitted(raw: RawSpectra, network: Network, sampler: Exact | Map | Nuts) -> Posterior:
-    """Rows of stars that are not fitted, with what ``prepare`` finds of them."""
+    """Rows of NaN for stars that are not fitted, with the warnings of ``prepare``."""
     warn = prepare_for(network, raw)[1] if len(raw) else raw.warn
     empty = blank(
         network.space.names,
@@ -191,7 +191,7 @@ def _not_fitted(raw: RawSpectra, network: Network, sampler: Exact | Map | Nuts) 
 def star_keys(seed: int, survey: str, ids: list[str], *, size: int | None = None) -> jax.Array:
     """[star] random keys: ``seed`` folded with a SHA-256 of (survey, identifier).
 
-    size : number of keys; the last identifier's key is repeated up to it.
+    size : number of keys; the key of the last star is repeated to fill it.
     """
     named = ids + [ids[-1]] * ((size or len(ids)) - len(ids))
     words = [
@@ -205,7 +205,7 @@ def star_keys(seed: int, survey: str, ids: list[str], *, size: int | None = None
 
 @dataclass(frozen=True, eq=False)
 class _Identity:
-    """An object that is equal to itself alone, so that arrays can be part of a cache's key."""
+    """A wrapper that compares by identity, so that arrays can be part of a cache's key."""
 
     value: Any
 
@@ -223,17 +223,17 @@ def problem_of(
     priors: Mapping[str, Choice] | None = None,
     nuisance: Nuisance | None = None,
 ) -> Problem:
-    """What is fitted to these spectra; the same object again for spectra on the same pixels.
+    """The ``Problem`` of these spectra; cached, so that spectra on the same pixels share it.
 
-    Raises ValueError for an emulator without a card, or one less sharp than the spectra.
+    Raises ValueError for an emulator without a card, or one whose LSF is wider than the spectra's.
     """
     if network.card is None:
         raise ValueError(
-            f"{network!r} has no card, which holds the default prior. Load it with "
+            f"{network!r} has no card, which contains the default prior. Load it with "
             "load_emulator, or write it into a folder with write_model first."
         )
     widths = _widths(spectra)
-    taps_needed(widths, network)  # raises where the model is not sharp enough
+    taps_needed(widths, network)  # raises if the LSF of the model is too wide
     ends = np.cumsum([0, *(len(arm.wave) for arm in spectra.arms)]).tolist()
     return _problem(
         _Identity(network),
@@ -259,9 +259,9 @@ def _problem(
     priors: tuple[tuple[str, Choice], ...],
     nuisance: Nuisance,
 ) -> Problem:
-    """``problem_of`` for widths that are rounded, so that files of one survey share it.
+    """The problem for rounded LSF widths, so that files of one survey share it.
 
-    broadest, typical : Å, of the LSF.
+    broadest, typical : Å, largest and median FWHM of the LSF.
     """
     emulator: Network = network.value
     card = emulator.card

@@ -1,13 +1,12 @@
-"""The model brought to the data: Doppler shift, line spread, sampling, pseudo-continuum.
+"""The forward model on the pixels of a star: Doppler shift, LSF, sampling, pseudo-continuum.
 
-The data keep their native pixels. Each star has its own linear operator, a dozen taps a pixel,
-that takes a rest-frame model on the emulator's grid to that star's pixels; the star's own
-pseudo-continuum operator (same 0/1 weights as on the data) then normalises the result. Everything
-is linear in the model flux but one division, so derivatives are carried along exactly.
+The data are not resampled. A linear operator per star, with a dozen taps per pixel, maps a
+rest-frame model on the emulator's grid to the star's pixels; the pseudo-continuum operator of the
+star (same 0/1 weights as for the data) then normalises the result. All steps are linear in the
+model flux except one division, so that derivatives are propagated exactly.
 
-Pixel arrays are float32; ``StarModel`` keeps them accurate by working with the change from a
-reference: the change of the flux ratio ``n / c`` is ``(dn - m dc) / (c + dc)``, with no
-cancellation.
+Pixel arrays are float32; ``StarModel`` keeps them accurate by using the change from a reference:
+the change of the flux ratio ``m = n / c`` is ``(dn - m dc) / (c + dc)``, without cancellation.
 """
 
 from typing import NamedTuple
@@ -40,7 +39,7 @@ __all__ = [
 
 _NARROWEST = 0.35
 _REACH = 1e-3
-"""Least weight, of the arm's most, with which a pseudo-continuum is formed in a gap."""
+"""Smallest kernel weight, as a fraction of the arm's maximum, for a pseudo-continuum."""
 
 
 Taps = Int[Array, " pixel"]
@@ -51,7 +50,8 @@ Weights = Float[Array, "pixel tap"]
 class Pixels(NamedTuple):
     """The pixels that all spectra of a problem share; a ``Spectrum`` has the same fields.
 
-    wave : [pixel] Å vacuum, barycentric. arms : (name, first pixel, past the last pixel).
+    wave : [pixel], Å vacuum, barycentric. arms : (name, first pixel, end pixel, exclusive).
+    survey : key of ``SURVEYS``.
     """
 
     wave: np.ndarray
@@ -60,9 +60,10 @@ class Pixels(NamedTuple):
 
 
 class Geometry(eqx.Module):
-    """What all stars of one run share: the data's pixels, the model's grid, the smoothers.
+    """The pixels of the data, the grid of the model and the smoothers, shared by all stars.
 
-    wave : [pixel] Å, observed. arm : [pixel] index of the arm. taps : model pixels under one LSF.
+    wave : [pixel], Å, observed. arm : [pixel], index of the arm. first, step : Å, first pixel and
+    step of the model. model_fwhm : Å. taps : number of model pixels within one LSF.
     """
 
     wave: Float[Array, " pixel"]
@@ -77,11 +78,11 @@ class Geometry(eqx.Module):
 
 
 class StarData(eqx.Module):
-    """One star's pixels; batches carry a leading star axis.
+    """The likelihood arrays of one star; batches have a leading star axis.
 
-    flux, precision : [pixel], normalised flux and 1 / variance, 0 where masked. weight, total :
-    [pixel], 0/1 weight in the pseudo-continuum, and its sums, 0 where too little is in reach.
-    fwhm : [pixel] Å. vrad, vrad_err : km/s.
+    flux, precision : [pixel], normalised flux and 1 / variance; masked pixels have precision 0.
+    weight : [pixel], 0/1 weight in the pseudo-continuum. total : [pixel], kernel sum of
+    ``weight``; 0 for pixels without a pseudo-continuum. fwhm : [pixel], Å. vrad, vrad_err : km/s.
     """
 
     flux: Float[Array, " pixel"]
@@ -94,7 +95,7 @@ class StarData(eqx.Module):
 
     @property
     def noise(self) -> Noise:
-        """The noise of the pixels as the likelihood takes it."""
+        """The noise of the pixels, an argument of the functions in ``likelihood``."""
         return Noise(self.precision)
 
 
@@ -105,22 +106,22 @@ def doppler(vrad: Float[Array, "*any"]) -> Float[Array, "*any"]:
 
 
 def narrowest_fwhm(emulator: BasisNetwork | PixelNetwork) -> float:
-    """FWHM, Å, of the narrowest LSF of data that a model can be broadened to."""
+    """FWHM, Å, of the narrowest LSF to which the model can be convolved."""
     step = float(emulator.wave[1] - emulator.wave[0])
     return float(np.hypot(emulator.fwhm, FWHM_PER_SIGMA * _NARROWEST * step))
 
 
 def taps_needed(fwhm: np.ndarray, emulator: BasisNetwork | PixelNetwork) -> int:
-    """Model pixels that four and a half widths of the broadest LSF cover, an odd number.
+    """Number of model pixels, odd, within 4.5 sigma on either side of the broadest kernel.
 
-    Raises ValueError where the data are as sharp as the model: a model cannot be sharpened.
+    fwhm : Å, of the data's LSF. Raises ValueError if it is below ``narrowest_fwhm``.
     """
     sharpest, broadest = float(np.min(fwhm)), float(np.max(fwhm))
     step = float(emulator.wave[1] - emulator.wave[0])
     if sharpest < narrowest_fwhm(emulator):
         raise ValueError(
             f"The data's LSF is {sharpest:.2f} Å wide (FWHM) and the model's {emulator.fwhm:.2f} "
-            "Å: the model must be sharper. Take a model made for this survey."
+            "Å: the model must be sharper. Use a model made for this survey."
         )
     sigma = np.sqrt((1.15 * broadest) ** 2 - emulator.fwhm**2) / FWHM_PER_SIGMA
     return 2 * int(np.ceil(4.5 * sigma / step)) + 1
@@ -129,7 +130,7 @@ def taps_needed(fwhm: np.ndarray, emulator: BasisNetwork | PixelNetwork) -> int:
 def geometry(
     pixels: Pixels | Spectrum, emulator: BasisNetwork | PixelNetwork, *, taps: int
 ) -> Geometry:
-    """The fixed geometry of a run; raises ValueError where the model covers none of the data."""
+    """The ``Geometry`` of a problem; raises ValueError if model and data do not overlap."""
     wave, grid = np.asarray(pixels.wave), np.asarray(emulator.wave)
     if wave[-1] < grid[0] or wave[0] > grid[-1]:
         raise ValueError(
@@ -151,7 +152,7 @@ def geometry(
 
 
 def smooth(shape: Geometry, values: Float[Array, "*row pixel"]) -> Float[Array, "*row pixel"]:
-    """Sums over each pixel's neighbourhood (not means), each arm by its own smoother."""
+    """Kernel-weighted sums (not means) about each pixel, separately for each arm."""
     parts = [
         smoother(values[..., a:b])
         for smoother, (_, a, b) in zip(shape.smoothers, shape.arms, strict=True)
@@ -162,15 +163,15 @@ def smooth(shape: Geometry, values: Float[Array, "*row pixel"]) -> Float[Array, 
 def gaussian_taps(
     shape: Geometry, rest: Float[Array, " point"], sigma: Float[Array, " point"]
 ) -> tuple[Int[Array, " point"], Float[Array, "point tap"], Float[Array, "point tap"]]:
-    """(first tap, weights, distance in sigma) for rest wavelengths.
+    """(first tap, weights, distance in sigma) of a Gaussian kernel at rest wavelengths.
 
-    rest, sigma : Å. Weights sum to one.
+    rest, sigma : Å. The weights of a point sum to one.
     """
-    # pixels beyond the model are not fitted, but far from every tap their weights would be 0 / 0
-    place = jnp.clip((rest - shape.first) / shape.step, 0.0, shape.model_pixels - 1.0)
-    first = jnp.round(place).astype(jnp.int32) - shape.taps // 2
+    # pixels beyond the model are not fitted; without the limits their weights would be 0 / 0
+    position = jnp.clip((rest - shape.first) / shape.step, 0.0, shape.model_pixels - 1.0)
+    first = jnp.round(position).astype(jnp.int32) - shape.taps // 2
     first = jnp.clip(first, 0, shape.model_pixels - shape.taps)
-    offset = (first - place)[:, None] + jnp.arange(shape.taps)
+    offset = (first - position)[:, None] + jnp.arange(shape.taps)
     x = (offset * (shape.step / sigma)[:, None]).astype(jnp.float32)
     weights = jnp.exp(-0.5 * x**2)
     return first, weights / weights.sum(axis=1, keepdims=True), x
@@ -179,7 +180,7 @@ def gaussian_taps(
 def pseudo_level(
     shape: Geometry, star: StarData, native: Float[Array, "*row pixel"]
 ) -> Float[Array, "*row pixel"]:
-    """Pseudo-continuum of model fluxes on a star's pixels; 0 where none is formed."""
+    """Pseudo-continuum of model fluxes on a star's pixels; 0 for pixels without one."""
     reached = star.total > 0
     sums = smooth(shape, native * star.weight)
     return jnp.where(reached, sums / jnp.where(reached, star.total, 1.0), 0.0)
@@ -190,8 +191,8 @@ def kernel(
 ) -> tuple[Taps, Weights, Weights, Weights]:
     """(first tap, weights, d/dvelocity, d/dwidth) of one star.
 
-    Weights are a Gaussian with what the data's LSF has beyond the model's, normalised to one.
-    velocity : km/s, beyond the star's vrad. width : factor on the data's LSF.
+    Weights: a normalised Gaussian with the variance of the data's LSF minus that of the model's.
+    velocity : km/s, added to the star's vrad. width : [arm], factor on the data's LSF width.
     """
     beta = (star.vrad + velocity) / LIGHT_SPEED
     stretched = doppler(star.vrad + velocity)
@@ -203,14 +204,14 @@ def kernel(
     )
     sigma = jnp.sqrt(variance)
     first, weights, x = gaussian_taps(shape, rest, sigma)
-    by_place = weights * (x - (weights * x).sum(axis=1, keepdims=True))
+    by_position = weights * (x - (weights * x).sum(axis=1, keepdims=True))
     by_sigma = weights * (x**2 - (weights * x**2).sum(axis=1, keepdims=True))
     # d rest / d velocity = -rest / (c (1 - beta^2))
     shift = -rest / (LIGHT_SPEED * (1 - beta**2)) / sigma
     stretch = jnp.where(
         variance > (_NARROWEST * shape.step) ** 2, data**2 / (factor * variance), 0.0
     )
-    by_velocity = by_place * shift[:, None].astype(jnp.float32)
+    by_velocity = by_position * shift[:, None].astype(jnp.float32)
     by_width = by_sigma * stretch[:, None].astype(jnp.float32)
     return first, weights, by_velocity, by_width
 
@@ -241,7 +242,7 @@ def render(
     Returns
     -------
     [pixel], [label + 1 + arm, pixel]
-        Flux over pseudo-continuum; its derivatives by label, velocity and LSF factors.
+        Flux / pseudo-continuum; its derivatives by label, velocity (km/s) and LSF factors.
     """
     velocity, width = nuisances
     first, weights, by_velocity, by_width = kernel(shape, star, velocity, width=width)
@@ -260,19 +261,19 @@ def render(
 def star_data(
     shape: Geometry, spectrum: Spectrum, error: Float[Array, " model_pixel"]
 ) -> StarData:
-    """Likelihood arrays of a batch: the emulator's error is added to the noise (paper: none).
+    """Likelihood arrays of a batch, with the emulator's error added to the noise (paper: none).
 
-    error : the emulator's error spectrum, taken at each star's catalogue velocity.
-    Masked pixels get precision 0, and so do pixels that the model does not reach.
+    error : [model pixel], error spectrum of the emulator, evaluated at each star's input velocity.
+    Masked pixels and pixels beyond the model have precision 0.
     """
 
     def one(star: tuple[Array, ...]) -> StarData:
         flux, ivar, weight, fwhm, vrad, err = star
         total = smooth(shape, weight)
         bare = StarData(flux, ivar, weight, total, fwhm, vrad, err)
-        place = shape.wave / doppler(vrad)
-        inside = (place > shape.first + 2 * shape.step) & (
-            place < shape.first + (shape.model_pixels - 3) * shape.step
+        rest = shape.wave / doppler(vrad)
+        inside = (rest > shape.first + 2 * shape.step) & (
+            rest < shape.first + (shape.model_pixels - 3) * shape.step
         )
         first, weights, *_ = kernel(shape, bare, jnp.zeros(()), width=jnp.ones(len(shape.arms)))
         sigma = gather(error[None].astype(jnp.float32), first, weights)[0]
@@ -293,6 +294,6 @@ def star_data(
         spectrum.vrad,
         spectrum.vrad_err,
     )
-    # one by one, so that a star's pixels are rounded the same in batches of every size
+    # one star at a time, so that rounding does not depend on the size of the batch
     stars: StarData = jax.lax.map(one, tuple(map(jnp.asarray, parts)))
     return stars

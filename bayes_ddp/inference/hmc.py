@@ -1,9 +1,9 @@
-"""Many short Hamiltonian chains in lockstep (BlackJAX), for posteriors that no Gaussian holds.
+"""Many short vectorised Hamiltonian chains (BlackJAX), for clearly non-Gaussian posteriors.
 
-The chains start from re-weighted importance draws, so they are spread over the posterior from the
-first step, and move in coordinates in which the last proposal is a unit normal. All take the same
-number of leapfrog steps at a time, so none waits for another. R-hat is the nested one (Margossian
-et al. 2024): the ordinary one needs long chains.
+The chains start from re-weighted importance draws, so that they cover the posterior from the first
+step, in coordinates in which the last proposal is a unit normal. All chains take the same number
+of leapfrog steps per iteration, which is efficient under ``vmap``. Convergence is measured by the
+nested R-hat (Margossian et al. 2024), since the ordinary R-hat needs long chains.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ __all__ = ["CHAINS", "STEPS", "SUPERCHAINS", "Chains", "nested_rhat", "run_chain
 
 CHAINS = 64
 SUPERCHAINS = 8
-"""Groups of chains; those of one group start at one point."""
+"""Number of groups of chains; chains of one group start at the same point."""
 STEPS = 64
-"""Steps of each chain that are kept, after half as many of warm-up."""
+"""Steps per chain that are kept, after half as many of warm-up."""
 _WARM = 32
 _LEAST_STEPS, _MOST_STEPS = 3, 9
 _FIRST_STEP = 0.4
@@ -31,7 +31,7 @@ _ACCEPT = 0.8
 
 
 class Chains(NamedTuple):
-    """Positions [chain step parameter], their ln density [chain step], accepted share."""
+    """path [chain step parameter]; log_density [chain step]; accepted, mean acceptance rate."""
 
     path: Float[Array, "chain step parameter"]
     log_density: Float[Array, "chain step"]
@@ -41,10 +41,10 @@ class Chains(NamedTuple):
 def run_chains(
     log_density: Callable[[Array], Array], start: Float[Array, "chain parameter"], key: Array
 ) -> Chains:
-    """Chains of ``log_density`` from ``start``.
+    """Chains that sample ``log_density`` from ``start``.
 
-    log_density : ln density of [parameter], about unit scale. The step size follows the mean
-    acceptance of the chains while they warm up, and is constant after that.
+    log_density : ln density of a vector [parameter] of about unit scale. The step size is adapted
+    to the mean acceptance rate of all chains during warm-up and constant afterwards.
     """
     kernel = blackjax.hmc.build_kernel()
     unit = jnp.ones(start.shape[1])
@@ -77,10 +77,10 @@ def run_chains(
 
 
 def superchains(starts: np.ndarray, chains: int = CHAINS) -> np.ndarray:
-    """[chain], what each chain starts from: ``starts`` [superchain], each for a group of chains.
+    """[chain], the start of each chain; ``starts`` [superchain] is repeated for each group.
 
-    Nested R-hat compares superchains, so that the chains of one must share their start
-    (Margossian et al. 2024): with starts of their own, chains that never leave them would look
+    Nested R-hat compares superchains, whose chains must share their start (Margossian et al.
+    2024): with different starts within a superchain, chains that do not move would appear
     converged.
     """
     return np.repeat(starts, chains // len(starts))

@@ -1,11 +1,12 @@
-"""Draws of the exact posterior of every star: the best fit's Gaussian, re-weighted and adapted.
+"""Adaptive importance sampling of the exact posterior, with Markov chains as the alternative.
 
-Proposals are Gaussians: the Laplace approximation first, then twice the moments of what has been
-drawn so far; all draws are weighted with the mixture of the proposals (Cornuet et al. 2012) and
-the largest weights smoothed (PSIS: Vehtari et al. 2024). Where the weights say that no Gaussian
-approximates the posterior, Markov chains (``hmc``) are started from the re-weighted draws instead.
+The proposals are Gaussian: first the Laplace approximation, then two Gaussians with the weighted
+moments of the draws so far. All draws are weighted by the mixture of the proposals (Cornuet et al.
+2012) and the largest weights are smoothed (PSIS: Vehtari et al. 2024). If the Pareto k or the
+effective sample size shows that no Gaussian approximates the posterior, Markov chains (``hmc``)
+are started from the re-weighted draws.
 
-``draw`` takes any log density, so that it can be tried on densities with known moments. Stars are
+``draw`` takes any log density, so that tests can use densities with known moments. Stars are
 sampled one by one: the draws of a star do not depend on its batch.
 """
 
@@ -31,13 +32,13 @@ LogDensity = Callable[[Array], Array]
 _ROUNDS = 3
 _PER_ROUND = 1024
 _SHARE = 0.1
-"""Smallest effective share of a round's draws that the next proposal is made from."""
+"""Smallest effective sample size, as a fraction of a round, for the moments of a proposal."""
 _KEEP_UNIT = 0.1
-"""Part of the first proposal's covariance in each later one: it cannot collapse."""
+"""Fraction of the first proposal's covariance in each later one, which prevents a collapse."""
 _MAX_K, MIN_ESS = 0.5, 400.0
 
 DRAWS = max(_ROUNDS * _PER_ROUND, CHAINS * STEPS)
-"""Draws per star; where there are fewer, the rest has no weight."""
+"""Draws per star; if there are fewer, the others have weight 0."""
 
 
 class Gaussian(NamedTuple):
@@ -51,7 +52,7 @@ class Drawn(NamedTuple):
     """Weighted draws of one density.
 
     points : [draw parameter]. log_density : [draw]. weight : [draw], sum 1. khat : Pareto k of the
-    importance weights. chains : whether the draws are those of chains.
+    importance weights. chains : whether the draws come from Markov chains.
     """
 
     points: Float[Array, "draw parameter"]
@@ -62,13 +63,14 @@ class Drawn(NamedTuple):
 
 
 _Round = tuple[Array, Array, Array, Array]
-"""z and ln density of the draws so far, centres and roots of the proposals, by round."""
+"""(z, ln density of the draws, centres, roots of the proposals), each with a first round axis."""
 
 
 class _Weighted(NamedTuple):
-    """z [draw parameter] in coordinates in which the start is a unit normal; [draw] the rest.
+    """Draws with importance weights.
 
-    centre, root : of the last proposal.
+    z : [draw parameter], coordinates in which the start is a unit normal. log_density,
+    log_weight : [draw]. centre, root : of the last proposal.
     """
 
     z: Array
@@ -81,20 +83,20 @@ class _Weighted(NamedTuple):
 def draw(
     log_density: LogDensity, start: Gaussian, key: Array, *, chart: Chart | None = None
 ) -> Drawn:
-    """Draws of a density that ``start`` approximates.
+    """Weighted draws of a density that ``start`` approximates.
 
-    log_density : of a vector [parameter]. A callable ``equinox.Module`` is compiled once for all
-    densities of the same structure. chart : coordinates in which chains move; the parameters
+    log_density : ln density of a vector [parameter]. A callable ``equinox.Module`` is compiled
+    once for all densities of the same structure. chart : coordinates of the chains; the parameters
     themselves by default.
     """
     weigh_key, chain_key, seed_key = jax.random.split(key, 3)
     seed = int(jax.random.randint(seed_key, (), 0, 2**31 - 1))
     drawn = _weigh(log_density, start, weigh_key)
-    # psislw takes ln L of a left-out point, whose negative is the log weight
+    # psislw expects the ln likelihood of a left-out point, the negative of the log weight
     smoothed, khat = array_stats.psislw(-np.asarray(drawn.log_weight))
     weight = np.exp(smoothed - smoothed.max())
     weight /= weight.sum()
-    trusted = khat < _MAX_K and 1 / np.sum(weight**2) >= MIN_ESS  # not where k is NaN
+    trusted = khat < _MAX_K and 1 / np.sum(weight**2) >= MIN_ESS  # False if k is NaN
     points, value = start.mean + drawn.z @ start.root.T, drawn.log_density
     if not trusted:
         if chart is None:
@@ -113,7 +115,7 @@ def _log_normal(
     centre: Float[Array, " parameter"],
     root: Float[Array, "parameter parameter"],
 ) -> Float[Array, " draw"]:
-    """Ln density up to a constant."""
+    """[draw], ln density of the normal with this centre and root, up to a constant."""
     scaled = jax.scipy.linalg.solve_triangular(root, (z - centre).T, lower=True)
     return -0.5 * jnp.sum(scaled**2, axis=0) - jnp.sum(jnp.log(jnp.diagonal(root)))
 
@@ -121,7 +123,7 @@ def _log_normal(
 def _moments(
     z: Float[Array, "draw parameter"], log_weight: Float[Array, " draw"]
 ) -> tuple[Float[Array, " parameter"], Float[Array, "parameter parameter"]]:
-    """(centre, root) of the next proposal: moments under weights tempered to a fair ESS."""
+    """(centre, root) of the next proposal: moments with weights tempered to a sufficient ESS."""
     powers = jnp.linspace(1.0, 0.05, 20)
     raised = powers[:, None] * jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
     share = jax.nn.softmax(raised, axis=1)
@@ -178,10 +180,10 @@ def _around(
 ) -> Gaussian:
     """Moments of the weighted draws in the coordinates of a chart.
 
-    They are taken in the scale of ``start``, of whose covariance a tenth is kept.
+    They are computed in the scale of ``start`` and mixed with a tenth of its covariance.
     """
     z = chart.inverse(points)
-    # the start may lie outside the box, where the chart has no slope; the mean of draws does not
+    # the chart has no slope outside the box, where the start may be, but not the mean of the draws
     at = chart.inverse(jax.nn.softmax(log_weight) @ points)
     root = start.root * jnp.exp(-chart.log_slope(at))[:, None]
     scaled = jax.scipy.linalg.solve_triangular(root, (z - at).T, lower=True).T
@@ -193,9 +195,9 @@ def _around(
 def _chains(
     log_density: LogDensity, chart: Chart, around: Gaussian, *, first: Array, key: Array
 ) -> tuple[Array, Array]:
-    """Draws [chain step, parameter] and their density, chains one after another.
+    """Draws [chain step, parameter] and their ln density, chains concatenated.
 
-    The chains start at ``first`` [chain parameter] and move in coordinates of the chart in which
+    The chains start at ``first`` [chain parameter] and use coordinates of the chart in which
     ``around`` is a unit normal.
     """
 

@@ -1,4 +1,4 @@
-"""The Laplace approximation: a Gaussian at the best fit, as a sampler of its own (``map``)."""
+"""The Laplace approximation, a Gaussian at the best fit, and the sampler ``map`` that uses it."""
 
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
@@ -22,7 +22,7 @@ __all__ = ["Map", "summarise"]
 
 
 class _Summary(NamedTuple):
-    """Draws [draw ...] and moments of one star in labels and nuisances."""
+    """Draws [draw ...] and moments of labels and nuisances of one star."""
 
     draws: Array
     nuisances: Nuisances
@@ -37,25 +37,25 @@ class _Summary(NamedTuple):
 
 @eqx.filter_jit
 def _laplace(problem: Problem, fit: Fit, keys: Array, *, number: int) -> _Summary:
-    """Gaussian draws in unconstrained parameters, and moments in labels by first order."""
+    """Gaussian draws in unconstrained parameters, and first-order moments of the labels."""
     parameters, prior = problem.parameters, problem.prior
     count = parameters.labels
     chosen = jnp.array([parameters.names.index(name) for name in parameters.free])
-    place = parameters.block("velocity")
+    block = parameters.block("velocity")
 
     def one(q: Array, covariance: Array, key: Array) -> _Summary:
         free, nuisances = parameters.split(q)
         labels, slope = jax.jvp(prior.constrain, (free,), (jnp.ones_like(free),))
         scaled = covariance[:count, :count] * jnp.outer(slope[chosen], slope[chosen])
         full = jnp.zeros((labels.size, labels.size)).at[jnp.ix_(chosen, chosen)].set(scaled)
-        # nuisances have noise of their own, so that labels do not depend on which are fitted
+        # separate noise for nuisances, so that draws of labels do not depend on which are fitted
         noise = jax.random.normal(key, (number, count))
         other = jax.random.normal(jax.random.fold_in(key, 1), (number, parameters.size - count))
         steps = jnp.concatenate([noise, other], axis=1) @ whitening_root(covariance).T
         drawn, drawn_nuisances = jax.vmap(parameters.split)(q + steps)
         draws = jax.vmap(prior.constrain)(drawn)
         mean, prior_covariance = prior.moments(labels)
-        spread = 0.0 if place is None else jnp.sqrt(covariance[place.start, place.start])
+        spread = 0.0 if block is None else jnp.sqrt(covariance[block.start, block.start])
         return _Summary(
             draws=draws,
             nuisances=drawn_nuisances,
@@ -96,7 +96,7 @@ def summarise(problem: Problem, fit: Fit, keys: Array, *, number: int) -> Poster
         nuisances=by_name(problem.parameters.arms, *(drawn(part) for part in summary.nuisances)),
         log_weight=np.zeros(draws.shape[:2]),
         log_prior=drawn(summary.log_prior),
-        log_likelihood=np.full(draws.shape[:2], np.nan),  # a Gaussian has none of its own
+        log_likelihood=np.full(draws.shape[:2], np.nan),  # it is not evaluated at these draws
         mode=mean,
         mean=mean,
         covariance=known(summary.covariance),
@@ -113,7 +113,10 @@ def summarise(problem: Problem, fit: Fit, keys: Array, *, number: int) -> Poster
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Map:
-    """``kind = "map"``: best fit, full covariance, draws from that Gaussian."""
+    """``kind = "map"``: best fit, its full covariance, and draws from this Gaussian.
+
+    draws : number of draws per star.
+    """
 
     draws: Annotated[int, Field(ge=0, le=100_000)] = 256
     kind: Literal["map"] = "map"
@@ -122,12 +125,15 @@ class Map:
 
     @property
     def made(self) -> int:
-        """Draws per star that the sampler makes."""
+        """Draws per star that the sampler generates."""
         return max(self.draws, 2)
 
     def __call__(
         self, problem: Problem, stars: StarData, keys: Array, *, fit: Fit | None = None
     ) -> Posterior:
-        """Posterior of a batch; keys [star]; fit : its best fits where they are known."""
+        """Posterior of a batch; stars without a best fit are NaN.
+
+        keys : [star], random keys. fit : best fits of the batch, computed here by default.
+        """
         fit = fit_stars(problem, stars) if fit is None else fit
         return summarise(problem, fit, keys, number=self.made)

@@ -1,13 +1,13 @@
-"""Gaussian noise of one star's pixels: chi2, gradient and information, written once.
+"""The Gaussian likelihood of one star's pixels: chi2, gradient and information.
 
 The covariance of the pixels is ``C = diag(1 / precision) + factors' factors``: independent noise
-and a few directions in which pixels vary together (none yet). Products with its inverse follow
-from the Woodbury identity,
+and a few directions of correlated noise (none by default). Products with its inverse follow from
+the Woodbury identity,
 
     C^-1 = P - P F' (1 + F P F')^-1 F P,        P = diag(precision),
 
-so that a masked pixel, whose precision is 0, leaves every sum by itself. Pixel arrays are float32;
-sums over pixels are returned in float64.
+so that a masked pixel, whose precision is 0, does not contribute to any sum. Pixel arrays are
+float32; sums over pixels are returned in float64.
 """
 
 import equinox as eqx
@@ -20,8 +20,8 @@ __all__ = ["Noise", "chi2", "information", "log_likelihood_change", "score", "wh
 class Noise(eqx.Module):
     """Noise of one star's normalised flux.
 
-    precision : [pixel], 1 / variance, 0 where masked. factors : [factor pixel], directions of
-    unit variance, or None.
+    precision : [pixel], 1 / variance; 0 for a masked pixel. factors : [factor pixel], directions
+    of unit variance, or None.
     """
 
     precision: Float[Array, " pixel"]
@@ -40,16 +40,17 @@ class Noise(eqx.Module):
 
 
 def chi2(noise: Noise, residual: Float[Array, " pixel"]) -> Float[Array, ""]:
-    """``r C^-1 r``."""
+    """Chi-square of a residual, ``r C^-1 r``."""
     return jnp.sum((noise.weigh(residual) * residual).astype(jnp.float64))
 
 
 def log_likelihood_change(
     noise: Noise, residual: Float[Array, " pixel"], change: Float[Array, " pixel"]
 ) -> Float[Array, ""]:
-    """Ln L of a model that differs by ``change`` from the one that leaves ``residual``.
+    """Ln L of a model minus ln L of the reference model: ``d C^-1 (r - d / 2)``.
 
-    ``d C^-1 (r - d / 2)``: a difference from the reference, which float32 pixels hold at any S/N.
+    residual : [pixel], r, data minus reference. change : [pixel], d, model minus reference. The
+    difference is accurate with float32 pixels at any S/N.
     """
     return jnp.sum((noise.weigh(change) * (residual - 0.5 * change)).astype(jnp.float64))
 
@@ -57,7 +58,7 @@ def log_likelihood_change(
 def score(
     noise: Noise, jacobian: Float[Array, "parameter pixel"], residual: Float[Array, " pixel"]
 ) -> Float[Array, " parameter"]:
-    """Gradient of ln L by the parameters, ``J C^-1 r``."""
+    """Gradient of ln L with respect to the parameters, ``J C^-1 r``."""
     return (jacobian @ noise.weigh(residual)).astype(jnp.float64)
 
 
@@ -71,9 +72,10 @@ def information(
 def whitening_root(
     covariance: Float[Array, "parameter parameter"],
 ) -> Float[Array, "parameter parameter"]:
-    """Lower triangular R with ``R R'`` the covariance: ``q + R z`` has it for a unit normal z.
+    """Lower triangular R with ``R R'`` equal to the covariance.
 
-    Parameters are scaled to unit variance first: kelvin and dex differ by 1e4.
+    For a unit normal z, ``q + R z`` has this covariance. Parameters are scaled to unit variance
+    first, since kelvin and dex differ by 1e4.
     """
     unit = jnp.sqrt(jnp.diagonal(covariance))
     root: Array = jnp.linalg.cholesky(covariance / jnp.outer(unit, unit))

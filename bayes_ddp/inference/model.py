@@ -1,9 +1,9 @@
 """The generative model of one spectrum, in NumPyro.
 
-The model flux is written as a change from a reference (the best fit), and so are the data: the
-posterior is the same, and float32 pixels keep ln L differences to 1e-3 at any S/N. Doppler shift,
-line spread and pseudo-continuum act linearly on the change; velocity and LSF width, which move by
-small parts of a pixel, enter by their derivatives at the reference.
+Model flux and data are expressed as changes from a reference model (the best fit). The posterior
+is the same, and float32 pixels give differences of ln L to 1e-3 at any S/N. Doppler shift, LSF and
+pseudo-continuum act linearly on the change; velocity and LSF width, whose changes are small parts
+of a pixel, enter by their derivatives at the reference.
 """
 
 from typing import Any
@@ -36,12 +36,12 @@ __all__ = ["BasisHead", "PixelHead", "StarModel", "one_star_model", "spectrum_mo
 
 
 class StarModel(eqx.Module):
-    """One star's data and exact model about a reference.
+    """Data and model of one star relative to a reference.
 
     residual : [pixel], data minus reference model, both normalised. noise : of these pixels.
-    head : operator from a change of the emulator's output to one of the star's pixels.
+    head : operator from a change of the labels to the change of the star's normalised flux.
     by_velocity, by_width : [pixel], [arm pixel], derivatives of the normalised flux.
-    reference : nuisances of the reference model.
+    reference : nuisances of the reference model. vrad_err : km/s.
     """
 
     emulator: BasisNetwork | PixelNetwork
@@ -70,7 +70,7 @@ class StarModel(eqx.Module):
 
 
 class BasisHead(eqx.Module):
-    """The star's operator applied once to every basis spectrum of a low-rank emulator."""
+    """The operator of a star, applied once to every basis spectrum of a low-rank emulator."""
 
     start: Float[Array, " rank"]
     flux: Float[Array, "rank pixel"]
@@ -88,7 +88,7 @@ class BasisHead(eqx.Module):
 
 
 class PixelHead(eqx.Module):
-    """The star's operator applied to the model at every call; for emulators of any kind."""
+    """The operator of a star, applied to the model at every call; for emulators of any kind."""
 
     shape: Geometry
     star: StarData
@@ -111,10 +111,10 @@ class PixelHead(eqx.Module):
 def star_model(
     problem: Problem, star: StarData, q: Float[Array, " parameter"], *, general: bool = False
 ) -> StarModel:
-    """The model of one star about the parameters ``q`` (normally its best fit).
+    """The model of one star with reference parameters ``q`` (normally its best fit).
 
-    general : apply the star's operator at every call even where it could be applied once; the
-    slow way, the same for every emulator.
+    general : apply the star's operator at every call also for an emulator with a basis; slower,
+    and the same code for every emulator.
     """
     shape, emulator = problem.shape, problem.emulator
     free, nuisances = problem.parameters.split(q)
@@ -126,7 +126,7 @@ def star_model(
     level = jnp.where(star.total > 0, pseudo_level(shape, star, native), 1.0)
     head: BasisHead | PixelHead
     if isinstance(emulator, BasisNetwork) and not general:
-        # the barrier keeps XLA from gathering twice, once for each use: four times the work
+        # the barrier prevents XLA from gathering once per use, which takes four times as long
         basis = gather(jnp.asarray(emulator.basis), first, weights)
         basis = jax.lax.optimization_barrier(basis)
         basis_level = pseudo_level(shape, star, basis)
@@ -152,20 +152,20 @@ def spectrum_model(star: StarModel, prior: LabelPrior, parameters: Parameters) -
     """Generate one normalised spectrum, as its difference from the reference model.
 
     label_i  ~ prior(label_i | labels before it)
-    velocity ~ Normal(0, vrad_err)              km/s, beyond the catalogue's
+    velocity ~ Normal(0, vrad_err)              km/s, relative to the input velocity
     lsf      ~ Normal(0, sd) for each arm       relative change of the LSF width
     flux_p   ~ Normal(model_p - reference_p, sqrt(1 / ivar_p + error_p**2))
 
     Sites: one per free label under its own name and unit; ``velocity``, ``lsf`` [arm]; ``flux``
     [pixel], observed.
     """
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name in prior.order:
         if name in prior.fixed:
-            given[name] = jnp.asarray(prior.fixed[name])
+            values[name] = jnp.asarray(prior.fixed[name])
         else:
-            given[name] = numpyro.sample(name, prior.conditional(name, given))
-    labels = jnp.stack([given[name] for name in prior.space.names])
+            values[name] = numpyro.sample(name, prior.conditional(name, values))
+    labels = jnp.stack([values[name] for name in prior.space.names])
 
     velocity, lsf = star.reference
     if parameters.velocity:

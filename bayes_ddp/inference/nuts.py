@@ -1,8 +1,8 @@
-"""NUTS for one star after the other: started and whitened at the best fit, several chains.
+"""The sampler ``nuts``: several NUTS chains per star, started at the best fit (NumPyro).
 
-The sampler moves in coordinates in which the Laplace approximation is a unit normal, so the mass
-matrix needs no adaptation and about seven leapfrog steps make an independent draw. Everything
-that differs between stars is an argument, so that the sampler is compiled once.
+The sampler uses coordinates in which the Laplace approximation is a unit normal, so the mass
+matrix needs no adaptation and about seven leapfrog steps give an independent draw. Everything that
+differs between stars is an argument, so that the sampler is compiled once.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ __all__ = ["NutsDrawn", "Nuts"]
 
 
 class NutsDrawn(NamedTuple):
-    """points [draw parameter], chains one after another; number of divergent transitions."""
+    """points [draw parameter], chains concatenated; number of divergent transitions."""
 
     points: Float[Array, "draw parameter"]
     divergences: Array
@@ -41,7 +41,11 @@ class NutsDrawn(NamedTuple):
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Nuts:
-    """``kind = "nuts"``: NumPyro's NUTS, ``chains`` chains of ``num_samples`` draws per star."""
+    """``kind = "nuts"``: NumPyro's NUTS.
+
+    num_warmup, num_samples : iterations and draws per chain. chains : chains per star.
+    target_accept : target acceptance rate of the step-size adaptation.
+    """
 
     num_warmup: Annotated[int, Field(ge=50)] = 200
     num_samples: Annotated[int, Field(ge=50)] = 500
@@ -52,7 +56,7 @@ class Nuts:
 
     @property
     def made(self) -> int:
-        """Draws per star that the sampler makes, of all chains; a run keeps them all."""
+        """Draws per star of all chains; a run keeps all of them."""
         return self.chains * self.num_samples
 
     draws = made
@@ -60,15 +64,15 @@ class Nuts:
     def sample(
         self, log_density: Callable[[Array], Array], start: Gaussian, key: Array
     ) -> NutsDrawn:
-        """Draws of a density that ``start`` approximates; ``importance.draw`` has this shape."""
+        """Draws of a density that ``start`` approximates; arguments as in ``importance.draw``."""
         return _sample(self, log_density, start, key=key)
 
     def __call__(
         self, problem: Problem, stars: StarData, keys: Array, *, fit: Fit | None = None
     ) -> Posterior:
-        """Posterior of a batch; keys [star]. Stars without a best fit stay NaN.
+        """Posterior of a batch; stars without a best fit are NaN.
 
-        fit : best fits of the batch where they are known.
+        keys : [star], random keys. fit : best fits of the batch, computed here by default.
         """
         fit = fit_stars(problem, stars) if fit is None else fit
         laplace = summarise(problem, fit, keys, number=2)
@@ -92,7 +96,7 @@ class Nuts:
 def _sample(
     settings: Nuts, log_density: Callable[[Array], Array], start: Gaussian, *, key: Array
 ) -> NutsDrawn:
-    """The chains, inside one ``jit``: the loop of NumPyro alone is compiled at every call."""
+    """Draws of all chains within one ``jit``, since NumPyro compiles its loop at every call."""
 
     def potential(z: Array) -> Array:
         return -log_density(start.mean + start.root @ z)

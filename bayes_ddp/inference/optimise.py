@@ -1,10 +1,9 @@
-"""Best fit and curvature of many stars at once.
+"""Best fits and covariances of a batch by a Levenberg-Marquardt algorithm.
 
-Levenberg-Marquardt with analytic derivatives by label, velocity and LSF width. Several stars take
-their step together, and one that has converged gives its place to the next of the batch. The
-curvature at the optimum is Gauss-Newton for the likelihood and the convex part for the prior; its
-inverse is the covariance. Parameters are unconstrained: labels themselves, unless the run file
-bounds a label.
+Derivatives by label, velocity and LSF width are analytic. A few stars of the batch take each step
+together; stars that have converged are replaced by others. The curvature at the optimum is the
+Gauss-Newton matrix of the likelihood plus the convex part of the prior's; its inverse is the
+covariance. Parameters are unconstrained: the labels themselves, unless the run file bounds one.
 """
 
 from functools import partial
@@ -24,22 +23,24 @@ __all__ = ["Fit", "first_start", "fit_stars"]
 
 _MAX_STEPS = 30
 _NEAR = 3e-3
-"""Nats to the bottom of the quadratic model, undamped, at which a star has converged: 0.08 sigma.
-From there on the gradient tells whether a step was good: the cost's noise hides it."""
+"""Undamped predicted decrease, nats, below which a star has converged: 0.08 sigma. Below it the
+gradient decides whether a step is accepted, since changes of the cost are smaller than its noise.
+"""
 _BOTTOM = 1e-4
-"""The same, at which a star is done: 0.014 sigma, and one more step."""
+"""Predicted decrease, nats, below which a star takes one last step: 0.014 sigma."""
 _NOISE = 1e-3
-"""Nats, of the cost in float32."""
+"""Numerical noise of the cost in float32, nats."""
 _CARBON_FEH = -1.2
 _TOGETHER = 4
-"""Least number of stars that take a step together; a sixteenth of a large batch does."""
+"""Smallest number of stars that take a step together; for large batches a sixteenth."""
 
 
 class Fit(NamedTuple):
-    """Best fits of a batch: q, covariance in unconstrained parameters, and how it went.
+    """Best fits of a batch, with covariances in unconstrained parameters.
 
-    q [star parameter]; covariance [star parameter parameter]; labels [star label]; chi2 [star];
-    pixels [star]; converged, positive [star] bool; steps [star] taken.
+    q : [star parameter]. covariance : [star parameter parameter]. labels : [star label]. chi2 :
+    [star]. pixels : [star], number of fitted pixels. converged : [star] bool. positive : [star]
+    bool, whether the curvature is positive definite. steps : [star], number of iterations.
     """
 
     q: Float[Array, "star parameter"]
@@ -72,7 +73,7 @@ def terms(
     Float[Array, "parameter parameter"],
     Float[Array, ""],
 ]:
-    """(cost, gradient, curvature, chi2) of one star at q; cost is minus the log posterior."""
+    """(cost, gradient, curvature, chi2) of one star at q; the cost is minus the log posterior."""
     prior = problem.prior
     parameters = problem.parameters
     free, nuisances = parameters.split(q)
@@ -103,10 +104,10 @@ def terms(
 
 
 def _convex(curvature: Float[Array, "free free"]) -> Float[Array, "free free"]:
-    """The convex part of the prior's curvature.
+    """The positive semi-definite part of the prior's curvature.
 
-    Where the prior's trends bend it may curve upwards a little; taken whole, that could outweigh a
-    noisy spectrum and leave no covariance at all.
+    The log prior is not concave where its trends bend. For a noisy spectrum the full curvature
+    could make the sum indefinite, without a covariance.
     """
     unit = jnp.sqrt(jnp.abs(jnp.diagonal(curvature)) + 1e-12)
     value, vector = jnp.linalg.eigh(curvature / jnp.outer(unit, unit))
@@ -123,7 +124,7 @@ def _solve(
     gradient: Float[Array, "star parameter"],
     damping: Float[Array, " star"],
 ) -> Float[Array, "star parameter"]:
-    """The damped step downhill; ``damping`` of the curvature's diagonal."""
+    """The damped step; ``damping`` is the factor on the curvature's diagonal that is added."""
     diagonal = jnp.abs(jnp.diagonal(curvature, axis1=1, axis2=2))
     damped = curvature + jax.vmap(jnp.diag)(diagonal * damping[:, None] + 1e-12)
     step: Array = jnp.linalg.solve(damped, gradient[..., None])[..., 0]
@@ -133,7 +134,7 @@ def _solve(
 def _left(
     curvature: Float[Array, "star parameter parameter"], gradient: Float[Array, "star parameter"]
 ) -> Float[Array, " star"]:
-    """Nats to the bottom of the quadratic model."""
+    """[star], predicted decrease, nats: the cost minus the minimum of the quadratic model."""
     move = _solve(curvature, gradient, jnp.full(len(gradient), 1e-6))
     return 0.5 * jnp.abs(jnp.sum(move * gradient, axis=1))
 
@@ -142,7 +143,7 @@ def _advance(problem: Problem, star: StarData, state: _State) -> _State:
     move = _solve(state.curvature, state.gradient, state.damping)
     bend = jnp.einsum("si,sij,sj->s", move, state.curvature, move)
     predicted = -jnp.sum(move * state.gradient, axis=1) - 0.5 * bend
-    ended = _ended(state)  # such a star only fills a place
+    ended = _ended(state)  # such a star only fills the batch
     trial = jnp.where(ended[:, None], state.q, state.q + move)
     evaluate = jax.vmap(terms, in_axes=(None, 0, 0))
     cost, gradient, curvature, fit = evaluate(problem, star, trial)
@@ -170,7 +171,7 @@ def _advance(problem: Problem, star: StarData, state: _State) -> _State:
 
 @eqx.filter_jit
 def first_start(problem: Problem, stars: StarData) -> Array:
-    """[star parameter] at the best template of each star."""
+    """[star parameter], parameters of the best template of each star."""
     prior = problem.prior
     start = best_template(problem.shape, stars, problem.templates)
     free = jax.vmap(lambda x: prior.unconstrain(prior.inside(x)))(start)
@@ -180,17 +181,17 @@ def first_start(problem: Problem, stars: StarData) -> Array:
 
 @eqx.filter_jit
 def _second_start(problem: Problem, q: Array) -> tuple[Array, Array]:
-    """(start [star parameter] at the other end of [C/Fe], [star] whether it is worth a try).
+    """(start [star parameter] at the other end of [C/Fe], [star] bool, whether it is used).
 
-    Carbon has a wide prior in metal-poor stars, and in warm ones a lot and a little of it can
-    leave two minima.
+    Metal-poor stars have a wide prior of carbon, and warm ones among them can have two minima, at
+    high and at low [C/Fe].
     """
     prior, space = problem.prior, problem.prior.space
-    place, feh = space.index("c_fe"), space.index("feh")
+    carbon, feh = space.index("c_fe"), space.index("feh")
     labels = jax.vmap(lambda x: prior.constrain(x[: problem.parameters.labels]))(q)
-    low, span = space.low[place], space.span[place]
-    other = jnp.where(labels[:, place] > low + 0.35 * span, low + 0.05 * span, low + 0.65 * span)
-    moved = jax.vmap(prior.inside)(labels.at[:, place].set(other))
+    low, span = space.low[carbon], space.span[carbon]
+    other = jnp.where(labels[:, carbon] > low + 0.35 * span, low + 0.05 * span, low + 0.65 * span)
+    moved = jax.vmap(prior.inside)(labels.at[:, carbon].set(other))
     column = prior.free.index("c_fe")
     start = jax.vmap(prior.unconstrain)(moved)[:, column]
     return q.at[:, column].set(start), labels[:, feh] < _CARBON_FEH
@@ -200,8 +201,8 @@ def _second_start(problem: Problem, q: Array) -> tuple[Array, Array]:
 def _descend(problem: Problem, stars: StarData, q: Array, *, done: Array) -> _State:
     """Levenberg-Marquardt from q [star parameter] until every star is done."""
     count, size = q.shape
-    # with an infinite cost and no gradient the first turn of the loop evaluates the start, so that
-    # the likelihood is compiled once and not once more before the loop
+    # with an infinite cost and no gradient the first iteration evaluates the start, so that the
+    # likelihood is compiled only within the loop
     state = _State(
         q=q,
         cost=jnp.full(count, jnp.inf),
@@ -216,7 +217,7 @@ def _descend(problem: Problem, stars: StarData, q: Array, *, done: Array) -> _St
     together = max(_TOGETHER, count // 16)  # the same for small batches, which then round alike
 
     def turn(state: _State) -> _State:
-        # one star in four needs three times the steps of the others: none waits for it
+        # one star in four needs three times as many steps; the others do not wait for it
         chosen = jnp.resize(jnp.argsort(_ended(state), stable=True), (together,))
         some, theirs = jax.tree.map(lambda x: x[chosen], (stars, state))
         after = _advance(problem, some, theirs)
@@ -229,7 +230,7 @@ def _descend(problem: Problem, stars: StarData, q: Array, *, done: Array) -> _St
 
 @jax.jit
 def _better(first: _State, second: _State) -> _State:
-    """Star by star the state of lower cost; the second must be lower by more than its noise."""
+    """The state of lower cost per star; the second must be lower by more than the noise."""
     won = second.cost < first.cost - 10 * _NOISE
 
     def pick(new: Array, old: Array) -> Array:
@@ -242,7 +243,7 @@ def _better(first: _State, second: _State) -> _State:
 
 @eqx.filter_jit
 def _finish(problem: Problem, state: _State, pixels: Array) -> Fit:
-    """Covariances at the states that were reached."""
+    """Best fits and covariances at the final states."""
     empty = pixels == 0
     unit = jnp.sqrt(jnp.maximum(jnp.diagonal(state.curvature, axis1=1, axis2=2), 1e-300))
     scaled = state.curvature / (unit[:, :, None] * unit[:, None, :])
@@ -266,9 +267,9 @@ def _finish(problem: Problem, state: _State, pixels: Array) -> Fit:
 
 
 def fit_stars(problem: Problem, stars: StarData, *, start: Array | None = None) -> Fit:
-    """Best fits and covariances of a batch [star ...]; compiled once for each batch size.
+    """Best fits and covariances of a batch [star ...]; compiled once per batch size.
 
-    start : [star parameter]; by default at the best template of each star.
+    start : [star parameter]; by default the best template of each star.
 
     Metal-poor stars are fitted twice, from both ends of [C/Fe], and keep the better fit.
     """

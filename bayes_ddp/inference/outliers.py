@@ -1,10 +1,9 @@
-"""Pixels that no spectrum has: cosmic rays and defects, found in the residuals of a fit.
+"""Outlying pixels, such as cosmic rays and defects, are found in the residuals of a fit.
 
-A pixel is an outlier where it deviates by over six times the scatter of the residuals around it,
-which is that of the noise and of the model's errors together, and where in addition no line can
-explain it: the feature is sharper than the LSF, or it rises above the continuum. So a line that
-the model lacks, or makes too strong, stays in the fit. Gaussian noise exceeds six sigma in 2e-9 of
-the pixels.
+A pixel is an outlier if it deviates by over six times the local scatter of the residuals, which
+includes noise and model errors, and if no spectral line can explain it: the feature is narrower
+than the LSF, or it exceeds the continuum. A line that the model lacks, or predicts too strong, is
+therefore not an outlier. Gaussian noise exceeds six sigma in 2e-9 of the pixels.
 """
 
 import numpy as np
@@ -18,15 +17,15 @@ __all__ = ["outlying"]
 
 _SIGMA = 6.0
 _BESIDE = 3.0
-"""Sigma, of a pixel beside an outlier that belongs to it; and by which a feature is too sharp."""
+"""Significance from which a neighbour of an outlier is rejected, and a feature is too narrow."""
 _CONTINUUM = 20.0
-"""Å on either side in which the model reaches its continuum."""
+"""Å on either side, within which the maximum of the model is taken as its continuum."""
 _MOST = 0.02
-"""Largest fraction of a star's pixels that can be outliers; beyond, the model does not apply."""
+"""Largest fraction of a star's pixels that can be outliers; beyond it none is rejected."""
 
 _WIDE, _MOST_WIDE = 5, 0.003
-"""The same of pixels in rows of five and more, which may be emission lines: three of them may be
-left out, but a galaxy has many and has to be known by its chi2."""
+"""The same fraction for pixels in runs of five or more, which may be emission lines. A few runs
+can be rejected; a galaxy has many, which must increase its chi2."""
 
 
 def outlying(compared: Compared) -> np.ndarray:
@@ -54,17 +53,17 @@ def outlying(compared: Compared) -> np.ndarray:
 
 
 def _moved(values: np.ndarray, by: int) -> np.ndarray:
-    """[star pixel], the value ``by`` pixels further on; that of the last pixel at the ends."""
+    """[star pixel], the values shifted by ``by`` pixels; the end values are repeated."""
     index = np.clip(np.arange(values.shape[1]) + by, 0, values.shape[1] - 1)
     return values[:, index]
 
 
 def _sharp(compared: Compared, t: np.ndarray) -> np.ndarray:
-    """[star pixel] bool: whether a feature is sharper than the LSF, by itself or with a neighbour.
+    """[star pixel] bool, whether a feature of one or two pixels is narrower than the LSF.
 
-    t : [star pixel], deviations in sigma. Whatever its centre, a Gaussian has beside its
-    highest pixel at least g of its height, and beside its two highest pixels at least g^2, with g
-    the LSF one pixel from its centre.
+    t : [star pixel], deviations in sigma. Let g be the value of the LSF one pixel from its centre.
+    For any centre, the mean of the pixels beside the highest pixel of a Gaussian is at least g
+    times its height, and beside the two highest pixels at least g^2 times.
     """
     step = np.concatenate([np.gradient(compared.wave[a:b]) for _, a, b in compared.arms])
     g = np.exp(-0.5 * (step / (compared.fwhm / FWHM_PER_SIGMA)) ** 2)
@@ -72,7 +71,7 @@ def _sharp(compared: Compared, t: np.ndarray) -> np.ndarray:
     own = np.sign(t)
     left, right = own * _moved(t, -1), own * _moved(t, 1)
     has_left, has_right = _moved(compared.used, -1), _moved(compared.used, 1)
-    left, right = (  # an unknown neighbour is as the known one, or as the pixel itself
+    left, right = (  # an unknown neighbour gets the value of the other one, or of the pixel itself
         np.where(has_left, left, np.where(has_right, right, height)),
         np.where(has_right, right, np.where(has_left, left, height)),
     )
@@ -89,7 +88,7 @@ def _sharp(compared: Compared, t: np.ndarray) -> np.ndarray:
 
 
 def _above(compared: Compared, scale: np.ndarray) -> np.ndarray:
-    """[star pixel] bool: whether the flux exceeds the highest flux of the model around it."""
+    """[star pixel] bool, whether the flux exceeds the local maximum of the model by 6 sigma."""
     parts = []
     for _, a, b in compared.arms:
         step = float(np.median(np.diff(compared.wave[a:b])))

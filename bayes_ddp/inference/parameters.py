@@ -17,7 +17,7 @@ __all__ = ["Block", "LsfFactors", "Nuisances", "Parameters", "Velocity"]
 class Nuisances(NamedTuple):
     """Values of all nuisances of one star, fitted or not.
 
-    velocity : km/s beyond the catalogue's. lsf : [arm], factor on the width of the LSF.
+    velocity : km/s, added to the input velocity. lsf : [arm], factor on the width of the LSF.
     """
 
     velocity: Float[Array, ""]
@@ -26,14 +26,14 @@ class Nuisances(NamedTuple):
 
 @runtime_checkable
 class HasVelocityError(Protocol):
-    """A star whose catalogue gives the error of its velocity, km/s."""
+    """A star with an error of its input velocity, km/s."""
 
     vrad_err: Float[Array, ""]
 
 
 @runtime_checkable
 class Block(Protocol):
-    """One nuisance: its name, how many parameters it has, and its prior."""
+    """One nuisance: its name, its number of parameters, and its prior."""
 
     @property
     def name(self) -> str:
@@ -46,13 +46,13 @@ class Block(Protocol):
         ...
 
     def precision(self, star: HasVelocityError) -> Float[Array, " size"]:
-        """Inverse variance of the prior."""
+        """[size], inverse variance of the prior."""
         ...
 
 
 @dataclass(frozen=True)
 class Velocity:
-    """Velocity beyond the catalogue's; its prior has the catalogue's error."""
+    """Velocity relative to the input velocity, whose error is the sd of the prior."""
 
     name: str = "velocity"
     size: int = 1
@@ -80,7 +80,7 @@ class Parameters:
     """Layout of the parameter vector; static under ``jit``.
 
     names : all labels, in the order of the space. free : those that are fitted. arms : names.
-    velocity : whether it is fitted. lsf_sd : prior sd of the LSF factors, 0 where not fitted.
+    velocity : whether it is fitted. lsf_sd : prior sd of the LSF factors; 0 if not fitted.
     """
 
     names: tuple[str, ...]
@@ -108,7 +108,7 @@ class Parameters:
         return self.labels + sum(block.size for block in self.blocks)
 
     def block(self, name: str) -> slice | None:
-        """Where a nuisance stands in the vector; None where it is not fitted."""
+        """Position of a nuisance in the vector; None if it is not fitted."""
         start = self.labels
         for block in self.blocks:
             if block.name == name:
@@ -135,9 +135,9 @@ class Parameters:
         return sites
 
     def derivative_rows(self) -> list[int]:
-        """For each parameter, its row among the derivatives that ``forward.render`` gives.
+        """Row of each parameter in the derivatives of ``forward.render``.
 
-        These are all labels, the velocity, then the LSF factor of each arm.
+        The rows there are all labels, the velocity, then the LSF factor of each arm.
         """
         rows = [self.names.index(name) for name in self.free]
         first = {"velocity": len(self.names), "lsf": len(self.names) + 1}
@@ -146,6 +146,6 @@ class Parameters:
         return rows
 
     def nuisance_precision(self, star: HasVelocityError) -> Float[Array, " nuisance"]:
-        """Inverse prior variance of each fitted nuisance."""
+        """[nuisance], inverse prior variance of each fitted nuisance."""
         parts = [block.precision(star) for block in self.blocks]
         return jnp.concatenate(parts) if parts else jnp.zeros(0)

@@ -1,9 +1,9 @@
-"""Part files: the result of one task of a run, complete in itself. Read and written here only.
+"""Reading and writing of part files, each the complete result of one task of a run.
 
-A part holds the posterior of every star of the task, the columns that the input gave, signal to
-noise and warnings, and a fingerprint of all that it was made from. Draws are equally weighted; the
-moments and quantiles are those of all weighted draws. Parts are netCDF files; the label axis is
-called ``param``, since ArviZ fails on a dimension called ``label``.
+A part has the posterior of every star of the task, the input columns, signal to noise, warnings,
+and a fingerprint of code, settings, model and data. Draws are equally weighted; moments and
+quantiles are those of all weighted draws. Parts are netCDF files; the label axis has the name
+``param``, since ArviZ fails on a dimension ``label``.
 """
 
 import json
@@ -22,7 +22,7 @@ from bayes_ddp.labels import label
 __all__ = ["Part", "find_parts", "open_part", "read_draws", "read_part", "write_part"]
 
 FORMAT = "bayes_ddp part 1"
-"""Attribute ``format`` of every part: no other file is ever taken for one, or deleted as one."""
+"""Attribute ``format`` of every part; a file without it is never read or deleted as a part."""
 
 _AXES = {
     "draws": ("draw", "star", "param"),
@@ -44,18 +44,18 @@ _AXES = {
 _INPUTS = ("vrad", "vrad_err", "ebv")
 
 _DAMAGE = (OSError, ValueError, KeyError, RuntimeError)
-"""What h5netcdf raises for a damaged file; RuntimeError where the index of HDF5 is damaged."""
+"""Exceptions of h5netcdf for a damaged file; RuntimeError if the index of HDF5 is damaged."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One task's stars: what the input says of them, and their posterior.
+    """Input columns and posterior of the stars of one task.
 
     survey : key of ``SURVEYS``. key : column that identifies a spectrum.
-    columns : name -> [star], as the reader gives them.
-    vrad, vrad_err, ebv : [star], km/s and mag, NaN where unknown. snr : [star arm], median per
-    pixel. posterior : with identifiers, arms and warnings. fingerprint : of all that the part was
-    made from. provenance : FITS keyword -> text or number.
+    columns : name -> [star], from the reader.
+    vrad, vrad_err, ebv : [star], km/s and mag, NaN if unknown. snr : [star arm], median per
+    pixel. posterior : with identifiers, arms and warnings. fingerprint : hash of code, settings,
+    model and data. provenance : FITS keyword -> text or number.
     """
 
     survey: str
@@ -74,7 +74,7 @@ class Part:
 
 
 def write_part(path: Path, part: Part, *, draws: int) -> None:
-    """Write a part to ``path``, at once or not at all, with ``draws`` draws per star."""
+    """Write a part to ``path`` atomically, with ``draws`` equally weighted draws per star."""
     with atomic_write(path) as temporary:
         packed = {"draws": {"zlib": True, "complevel": 1, "shuffle": True}}
         data = _to_dataset(replace(part, posterior=part.posterior.equally_weighted(draws)))
@@ -82,7 +82,7 @@ def write_part(path: Path, part: Part, *, draws: int) -> None:
 
 
 def read_part(path: Path, fingerprint: str | None = None) -> Part | None:
-    """The part in ``path``; None where it is damaged or has another fingerprint."""
+    """The part in ``path``; None if it is damaged or has another fingerprint."""
     try:
         data = open_part(path)
         if data.attrs.get("format") != FORMAT:
@@ -95,12 +95,12 @@ def read_part(path: Path, fingerprint: str | None = None) -> Part | None:
 
 
 def open_part(path: Path) -> xr.Dataset:
-    """One part as a Dataset, all in memory."""
+    """One part as an xarray Dataset in memory; raises an exception of h5netcdf if damaged."""
     return xr.load_dataset(path, engine="h5netcdf")
 
 
 def find_parts(folder: Path) -> list[Path]:
-    """The part files of a folder, by name; other files of it are never among them."""
+    """The part files of a folder, sorted by name; other files are left out."""
     return [path for path in sorted(Path(folder).glob("*.nc")) if _is_part(path)]
 
 
@@ -115,18 +115,18 @@ def _is_part(path: Path) -> bool:
 def read_draws(folder: Path | str, paths: Iterable[Path] | None = None) -> xr.Dataset:
     """All draws of a run, from the parts in OUTPUT/draws.
 
-    Variables ``draws`` [draw star param], ``log_weight``, ``log_prior``, ``log_likelihood``, and a
-    nuisance each, [draw star]; ``star`` is the identifier, ``param`` the label. Stars that were
-    not fitted are left out.
+    The variables are ``draws`` [draw star param], in the units of ``LABELS``, and ``log_weight``,
+    ``log_prior``, ``log_likelihood`` and one per nuisance, each [draw star]; ``star`` is the
+    identifier, ``param`` the label. Stars that were not fitted are left out.
 
     folder : OUTPUT/draws. paths : some of its parts; all of them by default.
 
-    Raises FileNotFoundError where there is no part.
+    Raises FileNotFoundError if there is no part.
     """
     parts = find_parts(Path(folder)) if paths is None else list(paths)
     if not parts:
         raise FileNotFoundError(
-            f"{folder} holds no parts of a run: a run writes them to OUTPUT/draws unless [output] "
+            f"{folder} has no parts of a run: a run writes them to OUTPUT/draws unless [output] "
             "draws = false."
         )
     loaded = []
@@ -166,7 +166,7 @@ def _to_dataset(part: Part) -> xr.Dataset:
 
 
 def _storable(values: np.ndarray) -> np.ndarray:
-    """Text as objects and truth values as bytes, which netCDF can hold."""
+    """Text as objects and truth values as bytes, types that netCDF has."""
     if values.dtype.kind == "U":
         return values.astype(object)
     return values.astype(np.int8) if values.dtype.kind == "b" else values

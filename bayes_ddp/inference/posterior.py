@@ -1,7 +1,7 @@
-"""Posterior draws of a batch of stars, the one record that every sampler returns.
+"""The record of posterior draws and summaries that every sampler returns.
 
-NumPy only. Labels are in the order of ``names``; the draw axis leads, and a weight per draw goes
-with it, so that later steps (distance, orbit) carry the same draws on.
+Its arrays are NumPy arrays. Labels are in the order of ``names``; the draw axis is first, and each
+draw has a weight, so that later steps (distance, orbit) use the same draws.
 """
 
 import hashlib
@@ -37,23 +37,24 @@ _NOT_PER_STAR = ("names", "arms", "chains", "nuisances", "diagnostics")
 
 @dataclass(frozen=True, repr=False)
 class Posterior:
-    """Draws and summaries of the labels of a batch of stars.
+    """Draws and summaries of the labels of a batch of stars, in the units of ``LABELS``.
 
     ids : [star] identifiers.
     names, arms : labels in order; arms of the spectrograph.
-    draws : [draw star label]; chains of a Markov sampler stand one after another.
-    nuisances : ``velocity`` (km/s beyond the catalogue's) and ``lsf_<arm>`` (factor on the LSF
-        width) -> [draw star].
-    log_weight : [draw star], equal for equally weighted draws, -inf for draws that do not count.
+    draws : [draw star label]; chains of a Markov sampler are concatenated.
+    nuisances : ``velocity`` (km/s, relative to the input velocity) and ``lsf_<arm>`` (factor on
+        the LSF width) -> [draw star].
+    log_weight : [draw star], equal for equally weighted draws, -inf for draws of weight 0.
     log_prior : [draw star], ln prior density of the labels.
-    log_likelihood : [draw star], minus half of chi2; NaN where the sampler does not evaluate it.
+    log_likelihood : [draw star], -chi2 / 2; NaN if not evaluated by the sampler.
     mode : [star label], the best fit.
     mean, covariance : [star label], [star label label]; NaN for stars that were not fitted.
-    prior_mean, prior_covariance : of the prior at the star's Teff, log g and [Fe/H], as ``mean``.
-    velocity : [star 2], mean and standard deviation of the velocity beyond the catalogue's, km/s.
+    prior_mean, prior_covariance : of the prior at the star's Teff, log g and [Fe/H], with the axes
+        of mean and covariance.
+    velocity : [star 2], km/s, mean and standard deviation relative to the input velocity.
     lsf : [star arm], mean factor on the LSF width.
-    chi2, pixels : [star], at the best fit.
-    rejected : [star], outlying pixels that were left out of the fit.
+    chi2, pixels : [star], chi2 at the best fit and number of fitted pixels.
+    rejected : [star], number of outlying pixels that were left out of the fit.
     warn : [star] int64, bits of ``WARN``.
     chains : number of chains that the draws consist of.
     diagnostics : name -> [star label] or [star]; ``rhat``, ``ess``, ``khat``, ``divergences``
@@ -122,7 +123,7 @@ class Posterior:
         return np.isfinite(self.mean).all(axis=1)
 
     def quantiles(self, levels: Sequence[float] | np.ndarray) -> np.ndarray:
-        """[level star label], weighted quantiles of the draws; NaN where a star has no draws."""
+        """[level star label], weighted quantiles of the draws; NaN for a star without draws."""
         result = np.full((len(levels), *self.mean.shape), np.nan)
         weight = self.weight
         for star in np.flatnonzero(self.fitted):
@@ -130,7 +131,7 @@ class Posterior:
         return result
 
     def summary(self) -> np.ndarray:
-        """[level star label], the ``QUANTILES`` of all draws that the sampler made."""
+        """[level star label], the ``QUANTILES`` of all draws that the sampler generated."""
         if QUANTILES.keys() <= self.diagnostics.keys():
             return np.stack([self.diagnostics[name] for name in QUANTILES])
         return self.quantiles(tuple(QUANTILES.values()))
@@ -149,10 +150,10 @@ class Posterior:
         return replace(self, **changed)
 
     def equally_weighted(self, number: int) -> "Posterior":
-        """The record with ``number`` draws per star, resampled by their weights.
+        """The record with ``number`` draws per star, resampled according to their weights.
 
-        Quantiles of all draws are kept among the diagnostics. The choice depends on the star's
-        identifier alone. Draws that are equally weighted and few enough stay as they are.
+        Quantiles of all draws are stored in the diagnostics. The random numbers depend only on the
+        star's identifier. Equally weighted draws are not changed if there are at most ``number``.
         """
         quantiles = dict(zip(QUANTILES, self.summary(), strict=True))
         known = replace(self, diagnostics=self.diagnostics | quantiles)
@@ -171,9 +172,9 @@ class Posterior:
         return replace(known, nuisances=nuisances, chains=1, **changed)
 
     def to_arviz(self, star: int, *, number: int = 1000) -> "xr.DataTree":
-        """One star's draws as an ArviZ DataTree, each label and nuisance a variable [chain draw].
+        """Draws of one star as an ArviZ DataTree, each label and nuisance a variable [chain draw].
 
-        star : its place in this record. number : of draws that weighted draws are resampled to.
+        star : index in this record. number : number of draws after resampling of weighted draws.
         """
         import arviz as az
 
@@ -187,9 +188,9 @@ class Posterior:
         return tree
 
     def to_table(self) -> "Table":
-        """One row per star: identifier, mean and error of every label, warnings.
+        """Table with a row per star: identifier, mean and error of every label, warnings.
 
-        These are means as they are; which labels are detected is the catalogue's to say.
+        All labels have a mean, also those that are not detected; see the flags of the catalogue.
         """
         from astropy.table import Column, Table
 
@@ -210,14 +211,14 @@ def _per_star() -> list[str]:
 
 
 def by_name(arms: Sequence[str], velocity: np.ndarray, lsf: np.ndarray) -> dict[str, np.ndarray]:
-    """Name -> [draw star] of velocity [draw star] and LSF factors [draw star arm]."""
+    """Nuisance -> [draw star], from velocity [draw star] and LSF factors [draw star arm]."""
     return {"velocity": velocity} | {f"lsf_{a}": lsf[..., i] for i, a in enumerate(arms)}
 
 
 def weighted_quantiles(
     draws: np.ndarray, weight: np.ndarray, levels: Sequence[float] | np.ndarray
 ) -> np.ndarray:
-    """[level label] of draws [draw label] with weights [draw], linear between draws."""
+    """[level label], quantiles of draws [draw label] with weights [draw], linear between draws."""
     order = np.argsort(draws, axis=0)
     ranked, share = np.take_along_axis(draws, order, axis=0), weight[order]
     centre = (np.cumsum(share, axis=0) - 0.5 * share) / weight.sum()
@@ -227,8 +228,8 @@ def weighted_quantiles(
 
 def systematic(weight: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
     """[number] indices drawn with ``weight`` [draw] (sum 1): systematic resampling, shuffled."""
-    places = (np.arange(number) + rng.random()) / number
-    chosen = np.searchsorted(np.cumsum(weight), places).clip(max=len(weight) - 1)
+    levels = (np.arange(number) + rng.random()) / number
+    chosen = np.searchsorted(np.cumsum(weight), levels).clip(max=len(weight) - 1)
     return rng.permutation(chosen)
 
 
@@ -251,7 +252,7 @@ def concatenate(parts: Sequence[Posterior]) -> Posterior:
 
 
 def from_arviz(tree: "xr.DataTree", names: Sequence[str]) -> np.ndarray:
-    """[draw label] of one star from a DataTree, chains one after another."""
+    """[draw label], draws of one star from a DataTree, chains concatenated."""
     group = tree["posterior"]
     return np.stack([np.asarray(group[name]).reshape(-1) for name in names], axis=-1)
 
@@ -266,7 +267,7 @@ def blank(
 ) -> Posterior:
     """The posterior of stars that were not fitted: NaN everywhere.
 
-    number : of draws. diagnostics : those that the run's sampler reports.
+    number : number of draws. diagnostics : names that the sampler of the run reports.
     """
     stars, size = len(ids), len(names)
 

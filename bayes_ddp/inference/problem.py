@@ -1,4 +1,4 @@
-"""What a run fits: emulator, prior, nuisances and geometry, put together once."""
+"""The fitting problem: emulator, prior, nuisances and geometry that all stars share."""
 
 from typing import Annotated, Any
 
@@ -43,13 +43,14 @@ __all__ = [
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Nuisance:
-    """The [nuisance] table: what is fitted beside the labels.
+    """The table [nuisance]: parameters that are fitted besides the labels.
 
-    velocity : fit a residual velocity with the catalogue's error as its prior.
-    lsf : prior sd of a factor on the LSF width of each arm; 0 switches it off; without a value
-        0.03 for DESI and 0.05 for SDSS, which measure their LSF, 0.10 for LAMOST, which does not,
-        and 0.05 for tables.
-    mismatch : add the model's mismatch spectrum (from real stars) to the error.
+    velocity : whether a residual velocity is fitted, with the error of the input velocity as the
+        sd of its prior.
+    lsf : prior sd of a factor on the LSF width of each arm; 0 means that it is not fitted. The
+        default is 0.03 for DESI and 0.05 for SDSS, which measure their LSF, 0.10 for LAMOST, which
+        does not, and 0.05 for tables.
+    mismatch : whether the mismatch spectrum of the model to real stars is added to the error.
     """
 
     velocity: bool = True
@@ -62,7 +63,10 @@ class Nuisance:
 
 
 class Problem(eqx.Module):
-    """Everything that stays the same from star to star. Made by ``make_problem``."""
+    """Everything that is the same for all stars of a run; ``make_problem`` creates it.
+
+    error : [model pixel], error of the model in normalised flux.
+    """
 
     shape: Geometry
     emulator: BasisNetwork | PixelNetwork
@@ -73,7 +77,7 @@ class Problem(eqx.Module):
 
 
 def require_float64() -> None:
-    """Raise RuntimeError where JAX runs without float64, which label algebra needs."""
+    """Raise RuntimeError if JAX runs without float64, which label algebra needs."""
     if not jax.config.read("jax_enable_x64"):
         raise RuntimeError(
             "bayes_ddp needs JAX in float64 for label algebra, and jax_enable_x64 is off: call "
@@ -90,22 +94,22 @@ def make_problem(
     mismatch: np.ndarray | None = None,
     fwhm: tuple[float, float] | None = None,
 ) -> Problem:
-    """What is fitted to spectra on the given pixels.
+    """The ``Problem`` of spectra on these pixels.
 
     Parameters
     ----------
     pixels
-        A batch of spectra, or what its wavelengths are.
+        A batch of spectra, or their wavelengths, arms and survey.
     emulator, prior
-        Prior and emulator share a label space.
+        They have the same label space.
     nuisance
-        Default: velocity and LSF fitted.
+        By default velocity and LSF are fitted.
     mismatch : [model pixel], normalised flux
         Added in quadrature to the emulator's error.
     fwhm : Å
         Typical and largest width of the LSF; by default those of ``pixels``, a Spectrum.
 
-    Raises RuntimeError without float64, ValueError where model and data do not fit together.
+    Raises RuntimeError without float64, ValueError if model and data are not compatible.
     """
     require_float64()
     nuisance = nuisance or Nuisance()
@@ -139,7 +143,8 @@ def make_problem(
 def model_flux(problem: Problem, stars: StarData, labels: Array, nuisances: Nuisances) -> Array:
     """[star pixel] normalised models of a batch.
 
-    labels : [star label]. nuisances : velocity beyond vrad [star], km/s; LSF factors [star arm].
+    labels : [star label]. nuisances : velocity [star], km/s, added to vrad; LSF factors [star,
+    arm].
     """
 
     def one(star: StarData, labels: Array, nuisances: Nuisances) -> Array:
@@ -152,7 +157,7 @@ def model_flux(problem: Problem, stars: StarData, labels: Array, nuisances: Nuis
 def prepare_for(
     emulator: BasisNetwork | PixelNetwork, raw: RawSpectra
 ) -> tuple[Spectrum, np.ndarray]:
-    """``prepare`` with the masks and the wavelengths that an emulator asks for."""
+    """(spectra, warnings) of ``prepare`` with the masks and the reach of an emulator."""
     physics = emulator.card.physics_only if emulator.card else True
     return prepare(raw, physics=physics, reach=emulator.reach)
 
@@ -163,7 +168,7 @@ def _stars(problem: Problem, spectrum: Spectrum) -> StarData:
 
 
 def load_stars(problem: Problem, spectrum: Spectrum) -> StarData:
-    """Likelihood arrays of a batch [star ...]; compiled once for each batch size."""
+    """Likelihood arrays of a batch [star ...]; compiled once per batch size."""
     loaded: Any = spectrum.on_device()
     return _stars(problem, loaded)
 

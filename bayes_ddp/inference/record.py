@@ -1,4 +1,4 @@
-"""A batch's Posterior that a sampler fills star by star."""
+"""The Posterior of a batch is allocated and then filled star by star by a sampler."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ __all__ = ["with_room", "write_star"]
 def with_room(
     laplace: Posterior, number: int, diagnostics: tuple[str, ...], *, chains: int = 1
 ) -> Posterior:
-    """The Laplace posterior with room for ``number`` draws per star and for ``diagnostics``.
+    """A copy of the Laplace posterior with ``number`` draws per star and ``diagnostics``.
 
     Draws are NaN until ``write_star`` replaces them.
     """
@@ -24,9 +24,9 @@ def with_room(
 
 
 def write_star(result: Posterior, star: int, described: Described, *, weight: np.ndarray) -> None:
-    """Put the draws of one star, and their moments, into its row.
+    """Write the draws of one star and their moments into row ``star`` of ``result``, in place.
 
-    weight : [draw], sum 1. Where there are fewer draws than room, the rest has no weight.
+    weight : [draw], sum 1. If ``result`` has more draws, the others get weight 0.
     """
     count = len(weight)
     labels, velocity, lsf = (np.asarray(part) for part in (described.labels, *described.nuisances))

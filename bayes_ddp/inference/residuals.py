@@ -1,4 +1,4 @@
-"""The model of fitted stars on their own pixels, to be compared with the data."""
+"""The model of fitted stars on their own pixels, for comparison with the data."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,8 +22,8 @@ __all__ = ["Modelled", "model_spectra"]
 class Modelled:
     """Data and model of some stars.
 
-    spectrum : the normalised data. model : [star pixel] normalised flux. used : [star pixel] bool,
-    which pixels take part in a fit.
+    spectrum : the normalised data. model : [star pixel], normalised flux. used : [star pixel]
+    bool, whether the pixel is fitted.
     """
 
     spectrum: Spectrum
@@ -32,7 +32,7 @@ class Modelled:
 
     @property
     def residual(self) -> np.ndarray:
-        """[star pixel], data minus model; NaN where a pixel is not used."""
+        """[star pixel], data minus model; NaN for pixels that are not used."""
         return np.where(self.used, np.asarray(self.spectrum.flux) - self.model, np.nan)
 
 
@@ -45,18 +45,18 @@ def model_spectra(
     lsf: np.ndarray,
     batch: int = BATCH,
 ) -> Modelled:
-    """The model of every star at given labels and nuisances.
+    """Data and model of every star at these labels and nuisances.
 
     Parameters
     ----------
     spectra
-        The stars.
+        Spectra of the stars.
     emulator
         With its card, as for ``fit``.
     labels : [star label]
         Such as a posterior's mean.
     velocity : [star], km/s
-        Beyond the velocity of the catalogue.
+        Relative to the input velocity.
     lsf : [star arm]
         Factor on the width of the LSF.
     batch

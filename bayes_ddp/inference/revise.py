@@ -1,11 +1,11 @@
-"""Best fits of a batch, with pixels and velocity revised where the first fit asks for it.
+"""Best fits of a batch; stars with outliers, emission or a wrong velocity are fitted again.
 
-After the first fit its residuals say which pixels are outliers, whether the star has emission
-lines, and whether it moves otherwise than the catalogue says, so that masks and pseudo-continuum
-were in the wrong place. These stars, and no others, are prepared and fitted again before a sampler
-draws: without the outliers, without the Balmer wings, with masks at the fitted velocity. The prior
-of the velocity stays that of the catalogue, unless the two disagree by over five of its errors:
-its error is then taken to be their difference.
+Outlying pixels and emission lines are detected in the residuals of the first fit. If the fitted
+velocity differs from the input velocity by more than a pixel, masks and pseudo-continuum were
+misplaced. Only these stars are prepared and fitted again before sampling: without the outliers,
+without the Balmer wings, with masks at the fitted velocity. The prior of the velocity does not
+change, unless both velocities differ by over five of its errors: its error is then set to their
+difference.
 """
 
 from dataclasses import replace
@@ -34,11 +34,11 @@ from bayes_ddp.spectra.spectrum import Spectrum
 __all__ = ["Best", "best_fits"]
 
 _ROUNDS = 3
-"""Most times that a star is fitted again: a better fit can show more."""
+"""Largest number of further fits of a star; a better fit can reveal more outliers."""
 
 
 class Best(NamedTuple):
-    """Likelihood arrays and best fits of a batch, with places for as many stars as it has.
+    """Likelihood arrays and best fits of a padded batch.
 
     warn, rejected : [star] of the spectra alone: bits of ``prepare`` and of the checks; number of
     outlying pixels that were left out.
@@ -51,7 +51,7 @@ class Best(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What is known of a batch; ``raw`` without the pixels that are left out.
+    """The state of the iteration for a batch; ``raw`` is without the rejected pixels.
 
     shift : [star] km/s beyond the catalogue's velocity, where masks and pseudo-continuum are.
     """
@@ -63,7 +63,7 @@ class _State(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """What a fit asks for: pixels to leave out [star pixel], and [star] bool: why."""
+    """Changes after a fit: pixels to reject [star pixel], and the reasons per star."""
 
     out: np.ndarray
     outliers: np.ndarray
@@ -80,7 +80,7 @@ def best_fits(problem: Problem, raw: RawSpectra, *, size: int) -> Best:
     """Best fits of the stars of ``raw``, those with faulty pixels or velocities fitted again.
 
     raw : at most ``size`` stars, none of which has a bit that keeps it from being fitted.
-    size : number of places of the batch. Sets ``EMISSION`` and ``COMPANION``.
+    size : number of stars of the padded batch. Sets ``EMISSION`` and ``COMPANION``.
     """
     spectrum, warn = prepare_for(problem.emulator, raw)
     stars = load_stars(problem, pad(spectrum, size))
@@ -104,7 +104,7 @@ def _compare(problem: Problem, state: _State) -> Compared:
 
 
 def _change(problem: Problem, state: _State, compared: Compared) -> _Change:
-    """What the residuals and the velocities of the last fit ask for."""
+    """The changes that follow from residuals and velocities of the last fit."""
     count = len(state.shift)
     velocity = fitted_velocity(problem, state.best.fit)[:count]
     step = min(
@@ -115,7 +115,7 @@ def _change(problem: Problem, state: _State, compared: Compared) -> _Change:
     moved = np.abs(velocity - state.shift) > step
     moved |= (np.abs(velocity) > MAX_SHIFT * error) & (state.shift == 0)
     moved &= np.abs(state.raw.vrad + velocity) < MAX_VRAD
-    # residuals of a fit at a wrong velocity say nothing about pixels: these are for the next one
+    # residuals of a fit at a wrong velocity are not used; the next fit is at the right one
     known = (state.best.warn & int(WARN.EMISSION)) != 0
     emission = emitting(compared) & ~known & ~moved
     lines = np.zeros(compared.used.shape, bool)
@@ -176,9 +176,9 @@ def _without(raw: RawSpectra, out: np.ndarray) -> RawSpectra:
 def _with_prior(
     stars: StarData, spectrum: Spectrum, *, rows: np.ndarray, shift: np.ndarray
 ) -> StarData:
-    """Stars that were prepared at the fitted velocity, with the catalogue's as their prior.
+    """Stars prepared at the fitted velocity, with the prior of the input velocity.
 
-    rows : [place], of the batch. shift : [star of the batch] km/s.
+    rows : indices in the batch. shift : [star of the batch], km/s.
     """
     filled = np.concatenate([rows, np.full(len(stars.vrad) - len(rows), rows[-1])])
     vrad, error = (np.asarray(x)[filled] for x in (spectrum.vrad, spectrum.vrad_err))
@@ -198,18 +198,18 @@ def _start(
     change: _Change,
     shift: np.ndarray,
 ) -> jax.Array:
-    """[place parameter]: the last fit where only outliers went, else the best template."""
+    """[star parameter], the last fit if only outliers were rejected, else the best template."""
     start = np.array(first_start(problem, moved))
-    number, place = len(rows), problem.parameters.block("velocity")
-    if place is not None:
-        start[:number, place] = shift[rows, None]
+    number, block = len(rows), problem.parameters.block("velocity")
+    if block is not None:
+        start[:number, block] = shift[rows, None]
     near = ~(change.emission | change.moved)[rows] & np.asarray(fit.positive)[rows]
     start[:number][near] = np.asarray(fit.q)[rows][near]
     return jnp.asarray(start)
 
 
 def _merged(old: Any, new: Any, *, kept: np.ndarray, chosen: np.ndarray) -> Any:
-    """The batch ``old`` with the stars ``chosen`` of ``new`` in the places ``kept``."""
+    """The batch ``old`` with its rows ``kept`` replaced by the rows ``chosen`` of ``new``."""
 
     def put(before: jax.Array, after: jax.Array) -> jax.Array:
         values = np.array(before)

@@ -1,8 +1,8 @@
 """The posterior density of one star as a function of its parameter vector.
 
-Samplers know nothing of spectra: they take a log density, a start and a key. ``Target`` is that
-density from the compressed likelihood, or from all pixels for an emulator without a basis;
-``ModelTarget`` is the same density from the NumPyro model.
+Samplers depend only on a log density, a start and a key. ``Target`` is that density from the
+compressed likelihood, or from all pixels for an emulator without a basis; ``ModelTarget`` is the
+same density from the NumPyro model.
 """
 
 import equinox as eqx
@@ -25,7 +25,7 @@ __all__ = ["Described", "ModelTarget", "Target", "describe", "log_densities", "s
 
 
 class Target(eqx.Module):
-    """Ln posterior density of one star's parameter vector, unnormalised, as samplers take it."""
+    """Unnormalised ln posterior density of one star as a function of its parameter vector."""
 
     likelihood: StarModel | Compressed
     tightness: Float[Array, " nuisance"]
@@ -49,7 +49,7 @@ class Target(eqx.Module):
 
     @property
     def chart(self) -> Chart:
-        """Coordinates in which chains move: labels by their trained range."""
+        """Coordinates of Markov chains: labels are bounded by their trained range."""
         low, high = self.prior.box(self.parameters.free)
         none = jnp.full(self.parameters.size - self.parameters.labels, jnp.inf)
         return Chart(jnp.concatenate([low, -none]), jnp.concatenate([high, none]))
@@ -57,7 +57,7 @@ class Target(eqx.Module):
 
 @eqx.filter_jit
 def star_target(problem: Problem, star: StarData, q: Float[Array, " parameter"]) -> Target:
-    """The density of one star about ``q``: compressed where the emulator has a basis."""
+    """The density of one star with reference ``q``, compressed if the emulator has a basis."""
     model = star_model(problem, star, q)
     has_basis = isinstance(problem.emulator, BasisNetwork)
     return Target(
@@ -69,7 +69,7 @@ def star_target(problem: Problem, star: StarData, q: Float[Array, " parameter"])
 
 
 class ModelTarget(eqx.Module):
-    """The same density as ``Target`` by way of the NumPyro model and all pixels."""
+    """The same density as ``Target``, computed by the NumPyro model on all pixels."""
 
     star: StarModel
     prior: LabelPrior = eqx.field(static=True)
@@ -88,7 +88,7 @@ class ModelTarget(eqx.Module):
 
 
 class Described(eqx.Module):
-    """What draws of one star's parameter vector mean; of one draw, without the first axis.
+    """Labels, nuisances and densities of draws of one star; a single draw has no first axis.
 
     log_prior : ln prior density of the labels. log_likelihood : relative to the reference.
     """
@@ -103,9 +103,9 @@ class Described(eqx.Module):
 def describe(
     target: Target, q: Float[Array, "draw parameter"], log_density: Float[Array, " draw"]
 ) -> Described:
-    """Labels, nuisances and the parts of the density of draws.
+    """Labels, nuisances, ln prior and ln likelihood of draws.
 
-    log_density : what ``target`` gave there.
+    q : [draw parameter]. log_density : [draw], values of ``target`` at q.
     """
 
     def one(q: Array, value: Array) -> Described:
@@ -121,6 +121,6 @@ def describe(
 def log_densities(
     target: Target | ModelTarget, q: Float[Array, "draw parameter"]
 ) -> Float[Array, " draw"]:
-    """The density at draws; a few at a time, since pixels take memory."""
+    """[draw], ln density at draws; 64 at a time, since pixels take memory."""
     values: Array = jax.lax.map(target, q, batch_size=64)
     return values

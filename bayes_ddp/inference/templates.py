@@ -1,7 +1,8 @@
-"""A start for the optimiser: the best of a few hundred template spectra.
+"""The start of the optimiser: the best of a few hundred template spectra.
 
-The templates span the prior at usual abundances. The comparison takes each star's nearest pixels
-without interpolation; it needs to find the right valley, not its floor.
+The templates cover the prior in Teff, log g and [Fe/H] at mean abundances. The comparison uses the
+nearest pixels of each star without interpolation, which is sufficient to find the basin of the
+global minimum.
 """
 
 from typing import NamedTuple
@@ -25,7 +26,7 @@ _COARSE = 2.0
 
 
 class Templates(NamedTuple):
-    """labels [template label]; flux [template point]; wave [point] Å at rest."""
+    """labels : [template label]. flux : [template point], normalised. wave : [point], Å, rest."""
 
     labels: Float[Array, "template label"]
     flux: Float[Array, "template point"]
@@ -64,9 +65,9 @@ def make_templates(
 
 
 def _evenly(points: Float[np.ndarray, "point axis"], count: int) -> Int[np.ndarray, " chosen"]:
-    """Points that cover all of them: each next one is the farthest from those before it.
+    """Indices of points that cover the set: each is the farthest from those before it.
 
-    Gonzalez (1985), Theor. Comput. Sci. 38, 293.
+    Source: Gonzalez (1985), Theor. Comput. Sci. 38, 293.
     """
     chosen = [0]
     distance = np.full(len(points), np.inf)
@@ -78,7 +79,7 @@ def _evenly(points: Float[np.ndarray, "point axis"], count: int) -> Int[np.ndarr
 
 @eqx.filter_jit
 def best_template(shape: Geometry, star: StarData, templates: Templates) -> Array:
-    """[star label] of the template with the least chi-square of each star of a batch."""
+    """[star label], labels of the template with the smallest chi2 for each star of a batch."""
 
     def pixels(star: StarData) -> tuple[Array, Array]:
         seen = templates.wave * doppler(star.vrad)
@@ -91,7 +92,7 @@ def best_template(shape: Geometry, star: StarData, templates: Templates) -> Arra
             better = covers & (star.precision[a:b][near] > precision)
             flux = jnp.where(better, star.flux[a:b][near], flux)
             precision = jnp.where(better, star.precision[a:b][near], precision)
-        # cap the weight: at high S/N the template's own error rules the comparison
+        # limit the weight: at high S/N the error of the templates dominates
         return flux, jnp.where(precision > 0, 1 / (1 / jnp.maximum(precision, 1e-9) + 0.02**2), 0)
 
     flux, precision = jax.vmap(pixels)(star)

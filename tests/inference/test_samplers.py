@@ -90,7 +90,7 @@ def test_samplers_agree_on_the_posterior(runs: Any, kind: str) -> None:
 def test_log_likelihood_is_relative_to_nothing(runs: Any, kind: str) -> None:
     """Minus half of chi2: at most that of the best fit, give or take its convergence.
 
-    NaN where the sampler does not evaluate it.
+    NaN if the sampler does not evaluate it.
     """
     posterior = runs(kind)
     best = -0.5 * posterior.chi2[[0, 2]]

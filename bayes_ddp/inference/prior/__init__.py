@@ -1,4 +1,4 @@
-"""Label priors: the density that an emulator was trained on, or what the run file says."""
+"""Label priors: the density of an emulator's training labels, and priors of the run file."""
 
 from bayes_ddp.inference.prior.joint import LabelPrior
 from bayes_ddp.inference.prior.single import (

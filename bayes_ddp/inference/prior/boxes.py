@@ -1,4 +1,4 @@
-"""A mixture of uniform densities with rounded edges: smooth, normalised, easy to draw from."""
+"""A mixture of uniform densities with smooth edges, as a NumPyro distribution."""
 
 from typing import Any, ClassVar
 
@@ -17,8 +17,8 @@ class Boxes(dist.Distribution):
     """``sum_k w_k Uniform(low_k, high_k)``, convolved with a normal of sd ``width``.
 
     log_weight, low, high : [box]; the weights need not be normalised. width : scalar. narrow :
-    whether boxes may be narrower than six times the rounding, which then changes their height too.
-    The rounding keeps gradients finite at the edges. The density of one box is
+    whether boxes may be narrower than six times ``width``; the smoothing of one edge then changes
+    the density at the other. Smooth edges have finite gradients. The density of one box is
     ``[Phi((x - low) / width) - Phi((x - high) / width)] / (high - low)``.
     """
 
@@ -51,8 +51,8 @@ class Boxes(dist.Distribution):
     def log_boxes(self, value: ArrayLike) -> Float[Array, "*draw box"]:
         """Ln density of each box at ``value`` [*draw]."""
         middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
-        # by symmetry the distance from the middle is enough, and both arguments stay where
-        # log Phi is accurate
+        # the density is symmetric about the middle; with the distance from it both arguments stay
+        # in the range where log Phi is accurate
         away = jnp.abs(jnp.asarray(value)[..., None] - middle)
         inner = log_ndtr((half - away) / self.width)
         if self.narrow:
@@ -65,10 +65,10 @@ class Boxes(dist.Distribution):
         return jax.nn.logsumexp(self.log_boxes(value) + self.log_weight, axis=-1)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Float[Array, "*draw"]:
-        """Draws: a box by its weight, a uniform number in it, and a normal one for the edges."""
-        which, place, edge = jax.random.split(key, 3)
+        """Draws: a box by its weight, a uniform value in it, plus a normal one of ``width``."""
+        which, inner, edge = jax.random.split(key, 3)
         box = jax.random.categorical(which, self.log_weight, shape=sample_shape)
-        uniform = jax.random.uniform(place, sample_shape)
+        uniform = jax.random.uniform(inner, sample_shape)
         inside = self.low[box] + uniform * (self.high - self.low)[box]
         return inside + self.width * jax.random.normal(edge, sample_shape)
 

@@ -1,16 +1,17 @@
-"""The density that an emulator's labels were drawn from, as a smooth prior.
+"""The density of an emulator's training labels, as a smooth prior.
 
-The table [density] of the card (``emulator.density.density_table``) says how the labels of the
-training spectra were drawn. Here each label has a conditional density given the labels before it:
-mixtures of uniform densities (``Boxes``) whose edges are rounded over 1 to 2.5 % of the label's
-range and stand so far inside the trained range that next to nothing lies outside it.
+The table [density] of the card (``emulator.density.density_table``) defines the density from which
+the labels of the training spectra were drawn. Here each label has a conditional density given the
+labels before it: a mixture of uniform densities (``Boxes``) whose edges are smoothed over 1 to
+2.5 % of the label's range and are placed inside the trained range, so that about 0.1 % of the
+density is beyond it.
 
-- Teff and log g are uniform together where the table leaves room, so that Teff alone is in
-  proportion to the range of log g there. [Fe/H] is uniform, vmic uniform about its relation.
+- Teff and log g are jointly uniform in the region of the table, so that the marginal density of
+  Teff is proportional to the range of log g. [Fe/H] is uniform, vmic uniform about its relation.
 - Alpha elements share one shift, which is summed over a few equal steps: given the elements
   before it, an element is a mixture over that shift.
-- Metal-poor stars are carbon-rich with the table's probability, and C and N then have ranges of
-  their own; N is conditioned on C through that probability.
+- Metal-poor stars are carbon-rich with the probability of the table; C and N then have separate
+  ranges. N is conditioned on C through that probability.
 """
 
 from collections.abc import Mapping
@@ -27,11 +28,11 @@ from bayes_ddp.labels import LabelSpace
 __all__ = ["TrainedDensity"]
 
 _EDGE, _CORE_EDGE = 0.025, 0.01
-"""Rounding of edges, as a fraction of the label's range; the second of Teff, log g and [Fe/H]."""
+"""Width of edges as a fraction of the label's range; the second for Teff, log g and [Fe/H]."""
 _INSIDE = 1.3
-"""By how many times the rounding an edge stands inside the trained range: 0.1 % lie beyond."""
+"""Distance of an edge inside the trained range in units of its width; 0.1 % are beyond."""
 _BEYOND = 2.5
-"""By how many times the rounding the density is followed beyond the trained range."""
+"""Distance beyond the trained range that ``box`` includes, in units of the edge's width."""
 _TEFF_STEP, _TURN_TEFF, _TURN_FEH, _TURN_LOGG = 200.0, 30.0, 0.05, 0.1
 _KNEE = 0.05
 _SHIFTS, _BOOSTS = 8, 4
@@ -47,40 +48,40 @@ class TrainedDensity:
         self.space, self.table = space, table
         self.alpha = tuple(name for name in space.names if name in table["alpha_share"])
 
-    def conditional(self, name: str, given: Mapping[str, Any]) -> Boxes:
+    def conditional(self, name: str, values: Mapping[str, Any]) -> Boxes:
         """Density of one label given those before it in the order of ``LabelPrior``."""
         if name == "teff":
             return self._teff()
         if name == "feh":
             return self._boxes(name, *self._range(name))
         if name == "logg":
-            return self._logg(given["teff"])
+            return self._logg(values["teff"])
         if name == "vmic":
             half = self.table["vmic_half_width"]
-            middle = usual_vmic(given["teff"], given["logg"], self.table, xp=jnp)
+            middle = usual_vmic(values["teff"], values["logg"], self.table, xp=jnp)
             return self._boxes(name, middle - half, middle + half)
         if name in self.alpha:
-            return self._alpha(name, given)
+            return self._alpha(name, values)
         if name in ("c_fe", "n_fe"):
-            return self._carbon(given) if name == "c_fe" else self._nitrogen(given)
-        return self._plain(name, given["feh"])
+            return self._carbon(values) if name == "c_fe" else self._nitrogen(values)
+        return self._plain(name, values["feh"])
 
     def trend(self, name: str, feh: Any) -> Any:
-        """Mean of an alpha element at this [Fe/H], with rounded knees."""
+        """Mean of an alpha element at this [Fe/H], dex, with smooth bends."""
         (low, high), (start, end) = self.table["alpha_feh"], self.table["alpha"]
         bend = jax.nn.softplus((feh - low) / _KNEE) - jax.nn.softplus((feh - high) / _KNEE)
         trend = start + (end - start) / (high - low) * _KNEE * bend
         return self.table["alpha_share"][name] * trend
 
     def box(self, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """(low, high) [label]: the trained range and the rounding of its edges."""
+        """(low, high) [label], the trained range extended by the width of its edges."""
         ends = np.array([self._range(name) for name in names])
         beyond = _BEYOND * np.array([self._width(name) for name in names])
         return ends[:, 0] - beyond, ends[:, 1] + beyond
 
     def _range(self, name: str) -> tuple[float, float]:
-        place = self.space.index(name)
-        return self.space.low[place], self.space.high[place]
+        index = self.space.index(name)
+        return self.space.low[index], self.space.high[index]
 
     def _width(self, name: str) -> float:
         low, high = self._range(name)
@@ -88,7 +89,7 @@ class TrainedDensity:
         return (_CORE_EDGE if core else _EDGE) * (high - low)
 
     def _boxes(self, name: str, low: Any, high: Any, *, log_weight: Any = 0.0) -> Boxes:
-        """Boxes of one label, kept inside its trained range."""
+        """Boxes of one label, limited to its trained range."""
         first, last = self._range(name)
         width = self._width(name)
         low = jnp.maximum(low, first + _INSIDE * width)
@@ -96,15 +97,15 @@ class TrainedDensity:
         return Boxes(log_weight, low, high, width=width)
 
     def _edges_of_logg(self) -> list[float]:
-        """Where the pieces of log g that a cut may take out begin and end, from the second on."""
+        """Upper ends of the intervals of log g between the edges of the cuts."""
         _, top = self._range("logg")
         edges = {end for cut in self.table["cuts"] for end in cut[2:]}
         return [*sorted(edge for edge in edges if edge < top), top]
 
     def _pieces(self, teff: Any) -> tuple[Any, Any, Any]:
-        """(low, high, share that is left) of the pieces of log g at this Teff, each [..., piece].
+        """(low, high, remaining fraction) of intervals of log g at this Teff, each [..., piece].
 
-        The share goes smoothly from 1 to 0 where a cut begins.
+        The fraction decreases smoothly from 1 to 0 at the Teff where a cut begins.
         """
         knots = jnp.array(self.table["lowest_logg_teff"]), jnp.array(self.table["lowest_logg"])
         lowest = jnp.maximum(jnp.interp(teff, *knots), self._range("logg")[0])
@@ -127,7 +128,7 @@ class TrainedDensity:
         return low, high, jnp.stack(left, axis=-1)
 
     def _teff(self) -> Boxes:
-        """Teff in steps, each in proportion to the range of log g there."""
+        """Teff in steps with weights proportional to the range of log g at each step."""
         first, last = self._range("teff")
         inside = _INSIDE * self._width("teff")
         edges = np.linspace(first + inside, last - inside, round((last - first) / _TEFF_STEP) + 1)
@@ -138,7 +139,7 @@ class TrainedDensity:
     def _logg(self, teff: Any) -> Boxes:
         low, high, left = self._pieces(teff)
         weight = jnp.log(high - low) + jnp.log(left + 1e-12)
-        # an edge beside a piece that is cut out stands inside, and so do the outermost ones
+        # edges beside an excluded interval, and the outermost ones, are moved inside
         none = jnp.zeros(1)
         inside = _INSIDE * self._width("logg")
         low = low + inside * (1 - jnp.concatenate([none, left[:-1]]))
@@ -146,23 +147,23 @@ class TrainedDensity:
         return Boxes(weight, low, high, width=self._width("logg"))
 
     def _plain(self, name: str, feh: Any) -> Boxes:
-        """An element about its offset, which begins below a metallicity."""
+        """An element about its offset, which applies below a metallicity."""
         below = jax.nn.sigmoid((self.table["offset_below_feh"] - feh) / _TURN_FEH)
         middle = self.table["offset"].get(name, 0.0) * below
         half = self.table["half_width"][name]
         return self._boxes(name, middle - half, middle + half)
 
-    def _alpha(self, name: str, given: Mapping[str, Any]) -> Boxes:
-        """An alpha element: a box for each step of the shift that alpha elements share."""
+    def _alpha(self, name: str, values: Mapping[str, Any]) -> Boxes:
+        """An alpha element: a box per step of the shift that all alpha elements share."""
         weight = jnp.zeros(_SHIFTS)
         for other in self.alpha[: self.alpha.index(name)]:
-            weight = weight + self._shifted(other, given["feh"]).log_boxes(given[other])
-        boxes = self._shifted(name, given["feh"])
+            weight = weight + self._shifted(other, values["feh"]).log_boxes(values[other])
+        boxes = self._shifted(name, values["feh"])
         return Boxes(weight, boxes.low, boxes.high, width=boxes.width)
 
-    def log_alpha(self, given: Mapping[str, Any]) -> Any:
+    def log_alpha(self, values: Mapping[str, Any]) -> Any:
         """Ln density of all alpha elements together, given [Fe/H]; the product of conditionals."""
-        each = [self._shifted(n, given["feh"]).log_boxes(given[n]) for n in self.alpha]
+        each = [self._shifted(n, values["feh"]).log_boxes(values[n]) for n in self.alpha]
         return jax.nn.logsumexp(sum(each[1:], each[0])) - np.log(_SHIFTS)
 
     def _shifted(self, name: str, feh: Any) -> Boxes:
@@ -176,25 +177,25 @@ class TrainedDensity:
         poor = jax.nn.sigmoid((self.table["carbon_feh"] - feh) / _TURN_FEH)
         return self.table["carbon_fraction"] * poor
 
-    def _carbon(self, given: Mapping[str, Any]) -> Boxes:
+    def _carbon(self, values: Mapping[str, Any]) -> Boxes:
         half, (low, high) = self.table["half_width"]["c_fe"], self.table["carbon_c_fe"]
-        rich = self._rich(given["feh"])
+        rich = self._rich(values["feh"])
         weight = jnp.log(jnp.stack([1 - rich, rich + 1e-12]))
         return self._boxes(
             "c_fe", jnp.array([-half, low]), jnp.array([half, high]), log_weight=weight
         )
 
-    def _nitrogen(self, given: Mapping[str, Any]) -> Boxes:
-        """N of usual dwarfs, of usual giants (raised by steps up to the boost), of rich stars."""
+    def _nitrogen(self, values: Mapping[str, Any]) -> Boxes:
+        """N of normal dwarfs, normal giants (in steps up to the boost) and carbon-rich stars."""
         half, (low, high) = self.table["half_width"]["n_fe"], self.table["carbon_n_fe"]
-        if "c_fe" in given:
-            carbon = self._carbon(given)
-            usual, rich = carbon.log_boxes(given["c_fe"]) + carbon.log_weight
+        if "c_fe" in values:
+            carbon = self._carbon(values)
+            usual, rich = carbon.log_boxes(values["c_fe"]) + carbon.log_weight
         else:
-            usual, rich = jnp.log1p(-self._rich(given["feh"])), jnp.log(self._rich(given["feh"]))
+            usual, rich = jnp.log1p(-self._rich(values["feh"])), jnp.log(self._rich(values["feh"]))
         limit = self.table["nitrogen_giant_logg"]
-        giant = jax.nn.log_sigmoid((limit - given["logg"]) / _TURN_LOGG)
-        dwarf = jax.nn.log_sigmoid((given["logg"] - limit) / _TURN_LOGG)
+        giant = jax.nn.log_sigmoid((limit - values["logg"]) / _TURN_LOGG)
+        dwarf = jax.nn.log_sigmoid((values["logg"] - limit) / _TURN_LOGG)
         steps = (jnp.arange(_BOOSTS) + 0.5) / _BOOSTS * self.table["nitrogen_giant_boost"]
         raised = jnp.full(_BOOSTS, usual + giant - np.log(_BOOSTS))
         weight = jnp.concatenate([jnp.stack([usual + dwarf, rich]), raised])

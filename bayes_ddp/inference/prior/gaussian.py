@@ -1,9 +1,9 @@
 """Gaussian approximation of the trained density, for the optimiser and the first proposal.
 
 A uniform density has no curvature, so that a label which the spectrum does not constrain would
-have no best fit and an unbounded Laplace error. Each label beside Teff, log g and [Fe/H] therefore
+have no best fit and an infinite Laplace error. Each label except Teff, log g and [Fe/H] therefore
 has a normal density here, with the mean and the variance of the trained one; the alpha elements
-are normal together. Samplers of the exact posterior replace it by the density itself.
+are jointly normal. Samplers of the exact posterior use the trained density itself.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ from bayes_ddp.inference.prior.density import TrainedDensity
 __all__ = ["GaussianDensity"]
 
 _TURN_FEH = 0.25
-"""dex over which steps in [Fe/H] are spread: a step would bend the log prior more than a noisy
-spectrum can outweigh."""
+"""dex, width of transitions in [Fe/H]: at a sharp step the log prior would have a larger curvature
+than the likelihood of a noisy spectrum."""
 
 
 class GaussianDensity:
@@ -32,27 +32,27 @@ class GaussianDensity:
         self.density, self.table = density, density.table
         self._regression = self._regress()
 
-    def conditional(self, name: str, given: Mapping[str, Any]) -> dist.Distribution:
+    def conditional(self, name: str, values: Mapping[str, Any]) -> dist.Distribution:
         """Density of one label given those before it."""
         if name in ("teff", "feh", "logg"):
-            return self.density.conditional(name, given)
+            return self.density.conditional(name, values)
         if name == "vmic":
-            middle = usual_vmic(given["teff"], given["logg"], self.table, xp=jnp)
+            middle = usual_vmic(values["teff"], values["logg"], self.table, xp=jnp)
             return dist.Normal(middle, self.table["vmic_half_width"] / np.sqrt(3))
         if name in self._regression:
             before, slope, sd = self._regression[name]
-            mean = self.density.trend(name, given["feh"])
+            mean = self.density.trend(name, values["feh"])
             for other, weight in zip(before, slope, strict=True):
-                mean = mean + weight * (given[other] - self.density.trend(other, given["feh"]))
+                mean = mean + weight * (values[other] - self.density.trend(other, values["feh"]))
             return dist.Normal(mean, sd)
         if name in ("c_fe", "n_fe"):
-            return self._light(name, given)
-        below = jax.nn.sigmoid((self.table["offset_below_feh"] - given["feh"]) / _TURN_FEH)
+            return self._light(name, values)
+        below = jax.nn.sigmoid((self.table["offset_below_feh"] - values["feh"]) / _TURN_FEH)
         mean = self.table["offset"].get(name, 0.0) * below
         return dist.Normal(mean, self.table["half_width"][name] / np.sqrt(3))
 
     def alpha_covariance(self, names: tuple[str, ...]) -> Float[np.ndarray, "alpha alpha"]:
-        """Covariance of some alpha elements at one [Fe/H]: a common part and their own."""
+        """Covariance of alpha elements at one [Fe/H], dex2: a common part and individual parts."""
         share = np.array([self.table["alpha_share"][n] for n in names])
         own = np.array([self.table["half_width"][n] for n in names])
         common = float(self.table["alpha_half_width"])
@@ -69,18 +69,18 @@ class GaussianDensity:
             result[name] = (names[:i], slope, float(sd))
         return result
 
-    def _light(self, name: str, given: Mapping[str, Array]) -> dist.Normal:
-        """C or N: a normal with the moments of usual and carbon-rich stars together."""
+    def _light(self, name: str, values: Mapping[str, Array]) -> dist.Normal:
+        """C or N: a normal with the moments of the mixture of normal and carbon-rich stars."""
         table = self.table
         half, (low, high) = table["half_width"][name], table[f"carbon_{name}"]
         share = table["carbon_fraction"] * jax.nn.sigmoid(
-            (table["carbon_feh"] - given["feh"]) / _TURN_FEH
+            (table["carbon_feh"] - values["feh"]) / _TURN_FEH
         )
         centre, usual = 0.5 * (low + high), jnp.zeros(())
         spread = half**2 / 3
         if name == "n_fe":
             boost = table["nitrogen_giant_boost"]
-            giant = jax.nn.sigmoid((table["nitrogen_giant_logg"] - given["logg"]) / 0.1)
+            giant = jax.nn.sigmoid((table["nitrogen_giant_logg"] - values["logg"]) / 0.1)
             usual, spread = 0.5 * boost * giant, spread + boost**2 / 12 * giant
         mean = (1 - share) * usual + share * centre
         variance = (1 - share) * (spread + usual**2)

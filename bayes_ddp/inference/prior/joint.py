@@ -1,7 +1,7 @@
-"""The joint prior of all labels: the trained density, and what the run file puts in its place.
+"""The joint prior of all labels: the trained density, with priors of the run file for some labels.
 
-It is written as one conditional density per label, so that the NumPyro model has a site for each,
-and every label that a run file gives a prior to is replaced alone.
+It is a product of one conditional density per label, so that the NumPyro model has a site for each
+label, and a run file can replace the prior of a single label.
 """
 
 import json
@@ -26,8 +26,9 @@ __all__ = ["LabelPrior"]
 class LabelPrior:
     """The joint prior of all labels of a model; equal priors share compiled code.
 
-    space : the model's labels. density : the card's [density] table. chosen : label -> a prior
-    from the run file, which replaces the default of that label alone.
+    space : labels of the model. density : table [density] of its card. chosen : label -> prior
+    from the run file, which replaces the default of that label only. Raises KeyError for a name
+    that is not a label of the model.
     """
 
     def __init__(
@@ -58,15 +59,15 @@ class LabelPrior:
         return hash(self._key)
 
     def conditional(
-        self, name: str, given: Mapping[str, Any], *, gaussian: bool = False
+        self, name: str, values: Mapping[str, Any], *, gaussian: bool = False
     ) -> dist.Distribution:
-        """Density of one label given those before it in ``order``.
+        """Density of one label given ``values`` of the labels before it in ``order``.
 
-        gaussian : of the Gaussian approximation instead.
+        gaussian : whether to use the Gaussian approximation of the default density.
         """
         choice = self.chosen.get(name)
         if choice is None:
-            return (self._gaussian if gaussian else self._trained).conditional(name, given)
+            return (self._gaussian if gaussian else self._trained).conditional(name, values)
         if isinstance(choice, Fixed):
             return dist.Delta(jnp.asarray(choice.value, float))
         return choice.distribution()
@@ -75,36 +76,36 @@ class LabelPrior:
         self, labels: Float[Array, " label"], *, gaussian: bool = False
     ) -> Float[Array, ""]:
         """Ln density at [label]; fixed labels contribute nothing."""
-        given = {n: labels[self.space.index(n)] for n in self.order}
+        values = {n: labels[self.space.index(n)] for n in self.order}
         total = jnp.zeros(())
         alpha = self._trained.alpha
         together = not gaussian and bool(alpha) and not set(alpha) & set(self.chosen)
-        if together:  # the same as their conditionals, at a third of the operations
-            total = total + self._trained.log_alpha(given)
+        if together:  # equal to the product of conditionals, with a third of the operations
+            total = total + self._trained.log_alpha(values)
         for name in self.order:
             if name in self.free and not (together and name in alpha):
-                law = self.conditional(name, given, gaussian=gaussian)
-                total = total + law.log_prob(given[name])
+                law = self.conditional(name, values, gaussian=gaussian)
+                total = total + law.log_prob(values[name])
         return total
 
     def sample(self, key: Array) -> Float[Array, " label"]:
         """One draw, [label] in the order of the space."""
-        given: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for name, part in zip(self.order, jax.random.split(key, len(self.order)), strict=True):
-            given[name] = self.conditional(name, given).sample(part)
-        return jnp.stack([given[n] for n in self.space.names])
+            values[name] = self.conditional(name, values).sample(part)
+        return jnp.stack([values[n] for n in self.space.names])
 
     def moments(self, labels: Float[Array, " label"]) -> tuple[Array, Array]:
         """Prior mean [label] and covariance [label label] at this star's Teff, log g and [Fe/H].
 
-        Those three have their own mean and variance: log g at this Teff, the others over all
-        stars. A fixed label has variance 0.
+        Mean and variance of log g are those at this Teff, of Teff and [Fe/H] those of the marginal
+        density. A fixed label has variance 0.
         """
-        given = {n: labels[self.space.index(n)] for n in self.order}
+        values = {n: labels[self.space.index(n)] for n in self.order}
         together = tuple(n for n in self._trained.alpha if n not in self.chosen)
         for name in together:
-            given[name] = self._trained.trend(name, given["feh"])
-        laws = [self.conditional(n, given, gaussian=True) for n in self.space.names]
+            values[name] = self._trained.trend(name, values["feh"])
+        laws = [self.conditional(n, values, gaussian=True) for n in self.space.names]
         covariance = jnp.diag(jnp.stack([law.variance for law in laws]))
         if together:
             rows = jnp.array([self.space.index(n) for n in together])
@@ -113,7 +114,10 @@ class LabelPrior:
         return jnp.stack([law.mean for law in laws]), covariance
 
     def constrain(self, free: Float[Array, " free"]) -> Float[Array, " label"]:
-        """All labels from unconstrained values of the free ones; the identity without bounds."""
+        """[label], all labels from unconstrained values of the free ones.
+
+        It is the identity for labels without bounds.
+        """
         values: dict[str, Any] = dict(self.fixed)
         for name, z in zip(self.free, free, strict=True):
             values[name] = self._bijection(name)(z)
@@ -126,9 +130,9 @@ class LabelPrior:
         )
 
     def box(self, names: tuple[str, ...]) -> tuple[Array, Array]:
-        """(low, high) [label] that hold nearly all of the trained density; infinite elsewhere.
+        """(low, high) [label], bounds that contain nearly all of the trained density.
 
-        A label whose prior the run file gives has no box.
+        They are infinite for a label with a prior of the run file.
         """
         low, high = self._trained.box(names)
         own = jnp.array([name in self.chosen for name in names], bool)
@@ -151,7 +155,7 @@ class LabelPrior:
         return self.log_prob(self.constrain(free), gaussian=gaussian) + jacobian
 
     def inside(self, labels: Float[Array, " label"]) -> Float[Array, " label"]:
-        """Labels moved a little inside the bounds of the run file, as a start needs."""
+        """[label], labels moved inside the bounds of the run file, for the start of a fit."""
         moved = []
         for i, name in enumerate(self.space.names):
             choice, value = self.chosen.get(name), labels[i]

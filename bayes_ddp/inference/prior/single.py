@@ -1,4 +1,4 @@
-"""Priors of one label that a run file can name; each replaces the default of that label alone."""
+"""Priors of one label in the run file; each replaces the default prior of that label only."""
 
 from typing import Annotated, Literal
 
@@ -14,12 +14,15 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 def _check_bounds(low: float, high: float) -> None:
     if not low < high:
-        raise ValueError(f"low = {low} is not below high = {high}: a prior needs room between")
+        raise ValueError(f"low = {low} is not below high = {high}: a prior needs low < high")
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Uniform:
-    """``kind = "uniform"``: constant between two bounds."""
+    """``kind = "uniform"``: constant between two bounds, in the label's unit.
+
+    Raises ValueError unless low < high.
+    """
 
     low: Finite
     high: Finite
@@ -35,7 +38,7 @@ class Uniform:
 
 @dataclass(frozen=True, config=_STRICT)
 class Normal:
-    """``kind = "normal"``."""
+    """``kind = "normal"``: a normal density; mean and sd in the label's unit."""
 
     mean: Finite
     sd: Annotated[Finite, Field(gt=0)]
@@ -48,7 +51,10 @@ class Normal:
 
 @dataclass(frozen=True, config=_STRICT)
 class TruncatedNormal:
-    """``kind = "truncated_normal"``: a normal between two bounds."""
+    """``kind = "truncated_normal"``: a normal between two bounds, in the label's unit.
+
+    Raises ValueError unless low < high.
+    """
 
     mean: Finite
     sd: Annotated[Finite, Field(gt=0)]
@@ -66,7 +72,7 @@ class TruncatedNormal:
 
 @dataclass(frozen=True, config=_STRICT)
 class Fixed:
-    """``kind = "fixed"``: the label is not fitted."""
+    """``kind = "fixed"``: the label is not fitted and has this value, in its unit."""
 
     value: Finite
     kind: Literal["fixed"] = "fixed"
@@ -78,6 +84,6 @@ PRIORS = {
     "truncated_normal": TruncatedNormal,
     "fixed": Fixed,
 }
-"""Kinds of a [prior.LABEL] table; without one, the density of the emulator's card holds."""
+"""``kind`` of a table [prior.LABEL] -> class; the default is the density of the model's card."""
 
 Choice = Uniform | Normal | TruncatedNormal | Fixed
