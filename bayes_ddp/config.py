@@ -1,7 +1,7 @@
-"""run.toml -> frozen settings, strict, with the nearest known word where one is misspelt.
+"""Strict reading of run.toml into frozen settings; errors suggest the nearest known option.
 
-The objects built here are the objects that run: a sampler or a prior in a ``Run`` is used as it
-is. Relative paths resolve from the folder of the run file.
+The sampler and the priors in a ``Run`` are the objects that the fit uses. Relative paths start
+from the folder of the run file.
 """
 
 import tomllib
@@ -29,23 +29,23 @@ SCHEMA = 1
 
 
 class ConfigError(ValueError):
-    """A run file that cannot run; the message names file, table, value and next step."""
+    """A run file is invalid; the message has file, table, value and next step."""
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Input:
-    """The [input] table: which spectra, and where their velocities come from.
+    """The table [input]: spectra, their selection, and the files with their velocities.
 
     survey : key of ``SURVEYS``.
     spectra : names and patterns of files.
-    catalog, redshifts : files that the survey's reader takes velocities from.
-    columns : what the catalogue calls the columns that the reader takes from it.
-    targetid : only these targets; all where empty.
-    minsn : smallest signal-to-noise ratio per pixel in R, as ``spectra.select`` has it.
-    spectype : "STAR" fits only what the survey does not call something else, "any" fits every
-        target, at rest where its velocity is not believable.
-    wave : Å vacuum, barycentric: only pixels between these two are fitted.
-    skipexisting : leave a run alone whose catalogue exists already.
+    catalog, redshifts : files from which the survey's reader takes velocities.
+    columns : name that the reader expects -> name in the catalogue.
+    targetid : selected targets; empty for all.
+    minsn : smallest signal-to-noise ratio per pixel in R (``spectra.select.red_snr``).
+    spectype : "STAR" fits targets that the survey does not classify as something else; "any" fits
+        every target, with a velocity of 0 if its own is not usable.
+    wave : Å vacuum, barycentric; only pixels between these two are fitted.
+    skipexisting : keep the catalogue if it exists, without a fit.
     """
 
     survey: Annotated[str, AfterValidator(lambda name: find_survey(name).name)]
@@ -67,14 +67,14 @@ class Input:
 
 @dataclass(frozen=True, config=_STRICT)
 class EmulatorChoice:
-    """The [emulator] table: a shipped model's name, or the path of a model folder."""
+    """The table [emulator]: name of a distributed model, or path of a model folder."""
 
     name: str
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Output:
-    """The [output] table."""
+    """The table [output]: folder of the results, and whether and how many draws are kept."""
 
     directory: str = "output"
     draws: bool = True
@@ -83,7 +83,7 @@ class Output:
 
 @dataclass(frozen=True, config=_STRICT)
 class Run:
-    """One run, resolved: what ``bayes-ddp run`` and ``bayes-ddp fit`` both build."""
+    """The resolved settings of one run, from a run file or the options of ``bayes-ddp fit``."""
 
     input: Input
     emulator: EmulatorChoice
@@ -96,7 +96,7 @@ class Run:
 
 
 def load(path: Path) -> Run:
-    """The run of a run.toml; raises ConfigError naming file, table and the nearest known word."""
+    """The run of a run.toml; raises ConfigError with file, table and the nearest known option."""
     path = Path(path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -108,10 +108,10 @@ def load(path: Path) -> Run:
 
 
 def parse(table: dict[str, Any], *, source: str, base: Path | None = None) -> Run:
-    """The run of an already parsed table.
+    """The run of a parsed TOML table; raises ConfigError as ``load`` does.
 
-    source : its name in messages. base : folder that relative paths start from; by default the
-    current one.
+    source : name of the file in messages. base : folder of relative paths; by default the current
+    one.
     """
     table, base = dict(table), base or Path.cwd()
     if table.get("schema") != SCHEMA:
@@ -141,13 +141,13 @@ def parse(table: dict[str, Any], *, source: str, base: Path | None = None) -> Ru
     return _build(Run, {"seed": table.get("seed", 1), **built}, source)
 
 
-def choose(run: Run, words: dict[str, Any], *, output: Path | None = None) -> Run:
-    """The run with some words of [input] replaced, as the command line does.
+def choose(run: Run, options: dict[str, Any], *, output: Path | None = None) -> Run:
+    """The run with some options of [input] replaced, for the command line.
 
-    words : name -> value, of targetid, minsn, spectype and skipexisting. output : another folder
-    for the results, from the current one.
+    options : name -> value, of targetid, minsn, spectype and skipexisting. output : another folder
+    for the results, relative to the current one.
     """
-    table = as_table(run)["input"] | words
+    table = as_table(run)["input"] | options
     chosen = replace(run, input=_build(Input, table, "command line, [input]"))
     if output is None:
         return chosen
@@ -155,12 +155,12 @@ def choose(run: Run, words: dict[str, Any], *, output: Path | None = None) -> Ru
 
 
 def dump(run: Run) -> str:
-    """The run as TOML that ``parse`` reads back to an equal run."""
+    """The run as TOML text; ``parse`` of it gives an equal run."""
     return to_toml(as_table(run))
 
 
 def as_table(run: Run) -> dict[str, Any]:
-    """The run as nested plain tables, as ``parse`` takes them."""
+    """The run as nested dictionaries, the argument of ``parse``."""
     table: dict[str, Any] = {"schema": run.schema, "seed": run.seed}
     for name in ("input", "emulator", "nuisance", "sampler", "output"):
         part = getattr(run, name)
@@ -172,7 +172,7 @@ def as_table(run: Run) -> dict[str, Any]:
 
 
 def _plain(part: Any) -> dict[str, Any]:
-    """The fields of a settings object that are set, tables within tables."""
+    """The fields of a settings object that are set, as nested dictionaries."""
     values = {f.name: getattr(part, f.name) for f in fields(part)}
     return {
         k: list(v) if isinstance(v, tuple) else _plain(v) if isinstance(v, Layout) else v
@@ -182,7 +182,7 @@ def _plain(part: Any) -> dict[str, Any]:
 
 
 def _input(table: Any, where: str) -> Input:
-    """[input] and, for tables, [input.table] within it."""
+    """The table [input], with [input.table] for survey 'table'."""
     if isinstance(table, dict) and "table" in table:
         layout = _build(Layout, table["table"], f"{where[:-1]}.table]")
         table = table | {"table": layout}
@@ -215,13 +215,13 @@ def _build(kind: Any, table: Any, where: str) -> Any:
         return kind(**table)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        option = ".".join(str(part) for part in first["loc"])
         text = first["msg"].removeprefix("Value error, ").removesuffix(".")
-        if not place:  # about the table as a whole
+        if not option:  # the error concerns the whole table
             raise ConfigError(f"{where}: {text}.") from None
-        named = first["type"] in ("missing", "value_error")  # the text says what was given
+        named = first["type"] in ("missing", "value_error")  # the text includes the value
         value = "" if named else f", got {first.get('input')!r}"
-        raise ConfigError(f"{where}: '{place}': {text}{value}.") from None
+        raise ConfigError(f"{where}: '{option}': {text}{value}.") from None
 
 
 def _kind(kinds: dict[str, Any], table: Any, *, where: str, default: str | None) -> Any:
@@ -237,19 +237,19 @@ def _located(table: Any, base: Path) -> Any:
     if not isinstance(table, dict):
         return table
     table = dict(table)
-    asked: dict[str, Any] = {}
+    patterns: dict[str, Any] = {}
     for name in ("spectra", "redshifts"):
-        given = asked[name] = table.get(name, ())
-        given = (given,) if isinstance(given, str) else given
+        names = patterns[name] = table.get(name, ())
+        names = (names,) if isinstance(names, str) else names
         found: list[str] = []
-        for pattern in given:
+        for pattern in names:
             found.extend(expand(str(pattern), base))
         table[name] = tuple(found)
     if isinstance(table.get("catalog"), str):
         table["catalog"] = str(base / table["catalog"])
     if not table["spectra"]:
         raise ConfigError(
-            f"[input] spectra names no file (given: {asked['spectra']!r}, folder {base}). Give "
+            f"[input] spectra names no file (given: {patterns['spectra']!r}, folder {base}). Give "
             "file names or patterns that match."
         )
     return table

@@ -1,1 +1,1 @@
-"""Posteriors of a run -> one catalogue, as a table and as a FITS file."""
+"""The catalogue of a run, as a table and as a FITS file."""

@@ -1,8 +1,9 @@
-"""What the catalogue contains: ``COLUMNS``, the one table of its names, units, UCDs and texts.
+"""The columns of the catalogue: names, units, UCDs and descriptions in the table ``COLUMNS``.
 
-A new column is a row here and its values in ``table._values``. The scope of a row is ``input``
-where the reader gives the column, ``label`` for each label, ``limit`` for each label that can be
-undetected, ``arm`` for each arm, ``sampled`` where the sampler reports it, and empty otherwise.
+A new column needs a row here and its values in ``table._values``. The scope of a row is ``input``
+for a column from the reader, ``label`` for one column per label, ``limit`` for one per label that
+can be undetected, ``arm`` for one per arm, ``sampled`` for a diagnostic of the sampler, and empty
+otherwise.
 """
 
 import numpy as np

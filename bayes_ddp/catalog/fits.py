@@ -1,6 +1,6 @@
-"""The catalogue as a file: one FITS binary table whose header describes its content.
+"""The catalogue is written and read as one FITS binary table with a self-describing header.
 
-Units, UCDs and descriptions are plain cards, the header explains every warning bit, and the same
+Units, UCDs and descriptions are plain cards, the header describes every warning bit, and the same
 table gives the same bytes.
 """
 
@@ -30,7 +30,7 @@ __all__ = ["EXTENSION", "read_catalogue", "write_catalogue"]
 
 EXTENSION = "CATALOGUE"
 
-# Cards that say how the table is stored. The others are the catalogue's own.
+# Cards that define the storage of the table. The others belong to the catalogue.
 _STRUCTURE = re.compile(
     "XTENSION|BITPIX|NAXIS[0-9]*|PCOUNT|GCOUNT|TFIELDS|EXTNAME|CHECKSUM|DATASUM|CONTINUE|ESCAPE[0-9]+|"
     "(TTYPE|TFORM|TUNIT|TDIM|TCOMM|TUCD|TZERO|TSCAL|TNULL|TDISP)[0-9]+"
@@ -45,11 +45,10 @@ def write_catalogue(table: Table, path: Path, provenance: Mapping[str, Any]) -> 
     table
         From ``make_catalogue``, or stacked from several.
     provenance : FITS keyword -> text or number
-        Versions, emulator and its hash, seed, CALSCALE: what it takes to make the file again.
+        Versions, emulator and its hash, seed, CALSCALE: everything needed to reproduce the file.
 
-    Raises ValueError for a keyword or name of a column that FITS does not have, or masked values;
-    OutputError where
-    a file that is not ours has that name.
+    Raises ValueError for an invalid FITS keyword or column name and for masked values; OutputError
+    if a file that is not ours has that name.
     """
     if table.has_masked_columns:
         masked = [name for name in table.colnames if hasattr(table[name], "mask")]
@@ -73,7 +72,7 @@ def write_catalogue(table: Table, path: Path, provenance: Mapping[str, Any]) -> 
 
 
 def _records(table: Table) -> np.ndarray:
-    """The table as a structured array, text as ASCII with escapes."""
+    """The table as a structured array, with text as escaped ASCII."""
     content = {column.name: to_fits(np.asarray(column)) for column in table.itercols()}
     kinds = [(name, values.dtype, values.shape[1:]) for name, values in content.items()]
     records = np.empty(len(table), kinds)
@@ -83,11 +82,11 @@ def _records(table: Table) -> np.ndarray:
 
 
 def read_catalogue(path: Path) -> Table:
-    """A catalogue as it was made: units, descriptions, UCDs (``column.meta["ucd"]``), header.
+    """A catalogue as an Astropy table with units, descriptions, UCDs and header.
 
-    A catalogue from which rows were selected with Astropy, which copies the checksum, is read with
-    an InputWarning. Raises BadFileError for files that cannot be trusted or hold no
-    catalogue.
+    UCDs are in ``column.meta["ucd"]``. A catalogue from which rows were selected with Astropy,
+    which copies the checksum, is read with an InputWarning. Raises BadFileError for damaged files
+    and for files without a catalogue.
     """
     with open_fits(path, edited=True) as file:
         if EXTENSION not in file:

@@ -1,4 +1,4 @@
-"""What a posterior says about each label: measured, limit, nothing."""
+"""Detection flags of labels: detected, upper limit, prior-dominated or out of range."""
 
 import numpy as np
 
@@ -26,13 +26,13 @@ def label_flags(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(information [star label], flag [star label] uint8) of each label.
 
-    error : [star label], the model's own error beside that of the posterior; NaN counts as 0.
-    outside : [star label] bool, whether the label lies where the model was not trained.
+    error : [star label], error of the model in addition to the posterior's; NaN counts as 0.
+    outside : [star label] bool, whether the label is outside the trained range.
 
-    Information is ``1 - sd_posterior^2 / sd_prior^2``: 0 where the spectrum adds nothing.
+    Information is ``1 - sd_posterior^2 / sd_prior^2``: 0 if the spectrum does not constrain it.
 
-    The flag asks what the spectrum alone says. A Gaussian posterior over a Gaussian prior implies
-    a Gaussian likelihood, of precision ``1/sd_posterior^2 - 1/sd_prior^2``. The lines of an
+    The flag depends on the likelihood only. A Gaussian posterior and a Gaussian prior imply a
+    Gaussian likelihood, of precision ``1/sd_posterior^2 - 1/sd_prior^2``. The lines of an
     element at abundance x are weaker by a factor 10^-dx at x - dx, so in the weak-line limit they
     stand out of the noise by ``1 / (ln 10 sd_likelihood)`` sigma (saturated lines by more). A
     label is *detected* where its information is at least 1/2 and its lines stand out by 2 sigma;

@@ -1,8 +1,8 @@
-"""Posteriors to a table: a row for every input spectrum, whatever happened to it.
+"""The table of the catalogue is computed from posteriors, with a row for every input spectrum.
 
-A value column is NaN wherever the data say little about the label or the fit cannot be trusted;
-what describes the posterior itself (``_ERR``, quantiles, ``LABEL_COV``) stays. So a number in
-``MG_FE`` can be used without looking further, and nothing is lost.
+A value column is NaN if the label is not detected or the fit is not reliable; columns of the
+posterior itself (``_ERR``, quantiles, ``LABEL_COV``) keep their values. A number in ``MG_FE`` can
+therefore be used without further selection.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,9 +43,9 @@ def pack_covariance(covariance: np.ndarray) -> np.ndarray:
 
 
 def unpack_covariance(packed: np.ndarray, number: int) -> np.ndarray:
-    """[..., number, number], the symmetric covariances that ``pack_covariance`` packed.
+    """[..., number, number], symmetric covariances, the inverse of ``pack_covariance``.
 
-    Raises ValueError where the length is not that of ``number`` labels.
+    Raises ValueError if the length is not that of ``number`` labels.
     """
     if packed.shape[-1] != number * (number + 1) // 2:
         raise ValueError(
@@ -59,7 +59,7 @@ def unpack_covariance(packed: np.ndarray, number: int) -> np.ndarray:
 
 
 def make_catalogue(part: Part, *, limits: ModelLimits | None = None, fatal: WARN = FATAL) -> Table:
-    """The catalogue of one part: identifiers as the reader gave them, labels, fit, warnings.
+    """The catalogue of one part: identifiers from the reader, labels, fit, warnings.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ def make_catalogue(part: Part, *, limits: ModelLimits | None = None, fatal: WARN
         Stars that were not fitted are NaN in its posterior. A star with a bit of ``fatal`` or with
         ``LABEL_EDGE`` has NaN in every label column.
     limits
-        Trained range and error of each label of the emulator; None where these are not known.
+        Trained range and error of each label of the emulator; None if they are not known.
     fatal
-        ``FATAL``, without NOT_STAR where the run asked for targets of any type.
+        ``FATAL``, without NOT_STAR if the run fits targets of any type.
     """
     posterior = part.posterior
     warn = np.asarray(posterior.warn, np.int64)
@@ -79,8 +79,8 @@ def make_catalogue(part: Part, *, limits: ModelLimits | None = None, fatal: WARN
         meta={f"LABEL{i:02d}": label(n).column for i, n in enumerate(posterior.names, 1)}
     )
     ours = list(_expand(posterior.names, posterior.arms, values))
-    for column, given in _inputs(part.columns, {column.name for column, _ in ours}):
-        table[column.name] = table_column(column, given)
+    for column, cells in _inputs(part.columns, {column.name for column, _ in ours}):
+        table[column.name] = table_column(column, cells)
     for column, content in ours:
         table[column.name] = table_column(column, content.astype(column.dtype))
     return table
@@ -136,14 +136,14 @@ def _values(part: Part, untrusted: np.ndarray, model: ModelLimits | None) -> dic
 
 
 def _worst(values: np.ndarray, extreme: np.ufunc) -> np.ndarray:
-    """[star] of [star label] or of [star], which a sampler with one number per star gives."""
+    """[star], extreme over the labels of [star label]; [star] is returned unchanged."""
     return values if values.ndim == 1 else extreme.reduce(values, axis=1)
 
 
 def _expand(
     names: tuple[str, ...], arms: tuple[str, ...], values: dict[str, np.ndarray]
 ) -> Iterator[tuple[Column, np.ndarray]]:
-    """Rows of ``COLUMNS`` with their values, label by label."""
+    """Columns of ``COLUMNS`` with their values; templates are expanded per label or arm."""
     for index, name in enumerate(names):
         scopes = ("label",) if name in _NO_FLAG else ("label", "limit")
         for row in COLUMNS:
@@ -160,7 +160,7 @@ def _expand(
 def _inputs(
     columns: Mapping[str, np.ndarray], taken: set[str]
 ) -> Iterator[tuple[Column, np.ndarray]]:
-    """The reader's columns as they are, but for a name of ours, which gets ``_IN`` behind it."""
+    """The columns of the reader; a name that is also one of ours gets the suffix ``_IN``."""
     known = {row.name: row for row in COLUMNS if row.scope == "input"}
     for name, content in columns.items():
         text = f"{safe_card(name)[:24]} of the input, as it was given"

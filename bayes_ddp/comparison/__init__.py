@@ -1,5 +1,5 @@
-"""Is a catalogue on the scale of another one? Offset, scatter and trend, label by label.
+"""Comparison of a catalogue with another table: offset, scatter and trend per label.
 
 ``run.compare`` takes two files and an ``options.Choice`` and gives a ``report.ComparisonTable``.
-Nothing is imported here, so that the command line can read its options without loading the rest.
+This module imports nothing, so that the command line can read its options quickly.
 """

@@ -1,9 +1,8 @@
-"""Which columns of a table hold labels, their errors and S/N, under the names that people use.
+"""Columns of a table with labels, their errors and S/N are found by their usual names.
 
-``prepared`` brings a table to numbers with NaN where unknown. Numbers that stand for "unknown" are
-those that no star has: in dex and km/s anything from 99 on and down to -99 (99, 99.9, 99.99, 999,
--99, -999, -9999 ...), Teff below 1000 K (which takes in all of these), errors below zero and
-errors of Teff from 9999 K on, S/N of -99 and less.
+``prepared`` converts a table to numbers, with NaN for unknown values. Impossible numbers count as
+unknown: in dex and km/s an absolute value of at least 99 (99, 99.9, 99.99, 999, -999, -9999 ...),
+Teff below 1000 K, errors below zero, errors of Teff of at least 9999 K, and S/N of at most -99.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,19 +34,19 @@ _LARGEST_ERROR = 9999.0  # K
 
 
 def names_of(row: Label) -> tuple[str, ...]:
-    """Names of a label's column in small letters, best first; those of VizieR are among them."""
+    """Lower-case names of a label's column, best first, including those of VizieR."""
     element = row.name.removesuffix("_fe")
     abundance = (f"[{element}/fe]", f"__{element}_fe_") if element in ELEMENTS else ()
     return (row.name, row.column.lower(), *_ALSO.get(row.name, ()), *abundance)
 
 
 def column_name(content: Mapping[str, object], row: Label) -> str | None:
-    """The column that holds a label, under any of its usual names."""
+    """The column of a label, under any of its usual names; None if there is none."""
     return next((name for name in names_of(row) if name in content), None)
 
 
 def error_name(content: Mapping[str, object], column: str) -> str | None:
-    """The column that holds the errors of another one; None where there is none."""
+    """The column with the errors of another one; None if there is none."""
     names = (
         *(f"{column}_{ending}" for ending in ("err", "error", "unc", "sigma")),
         *(f"{start}_{column}" for start in ("e", "err", "sigma")),
@@ -57,7 +56,7 @@ def error_name(content: Mapping[str, object], column: str) -> str | None:
 
 
 def known_names() -> tuple[str, ...]:
-    """Every name that a column map may have: labels, errors, S/N, identifiers and positions."""
+    """All names that a column map may contain: labels, errors, S/N, identifiers and positions."""
     labels = [row.name for row in LABELS]
     more = ("ra", "dec", "pmra", "pmdec", "ref_epoch", "success", "rvs_warn", "warn")
     return (*labels, *(f"{name}_err" for name in labels), "snr", *IDENTIFIERS, *more)
@@ -66,23 +65,23 @@ def known_names() -> tuple[str, ...]:
 def prepared(
     content: Content, path: Path, columns: Iterable[str] = (), *, option: str, xh: str = ""
 ) -> Content:
-    """The table with labels, errors, S/N and [X/H] as numbers, NaN where unknown; flags as bool.
+    """The table with labels, errors, S/N and [X/H] as numbers, NaN if unknown; flags as bool.
 
     Parameters
     ----------
     content
-        As ``read_columns`` gives it.
+        Table from ``read_columns``.
     path
-        The file in messages.
+        Name of the file in messages.
     columns
-        Pairs such as ``teff=pred_Teff``: what is read, and the column that has it.
+        Pairs such as ``teff=pred_Teff``: name that is read, and name of the column.
     option
-        How messages call the option of these pairs.
+        Name of the option of these pairs in messages.
     xh
         Pattern of the names of columns of [X/H].
 
-    Raises BadFileError for text in such a column, naming column, row and cell, and for a column
-    of the map that is not there; ValueError for a map that cannot be.
+    Raises BadFileError for text in such a column, with column, row and cell, and for a missing
+    column of the map; ValueError for an invalid map.
     """
     table = _mapped(content, path, parse_columns(columns, known_names(), option=option))
     result = dict(table)
@@ -133,9 +132,9 @@ def _error(values: np.ndarray, row: Label) -> np.ndarray:
 
 
 def _mapped(content: Content, path: Path, columns: Mapping[str, str]) -> Content:
-    """The table with the columns of a map under the names that are read.
+    """The table with the mapped columns under the names that are read.
 
-    A label brings its own errors, never those of another column of the same label.
+    A mapped label uses the errors of its own column, not those of another column of that label.
     """
     found = dict(content)
     drop: set[str] = set()

@@ -1,4 +1,4 @@
-"""What to compare: the options of ``bayes-ddp compare``, checked. Light, for the command line."""
+"""The options of ``bayes-ddp compare``; the module imports little, so that --help is quick."""
 
 import math
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ EDGES: dict[str, tuple[float, ...]] = {
     "feh": (-3, -2, -1.5, -1, -0.5, 0, 0.5),
     "snr": (10, 20, 30, 50, 100),
 }
-"""Edges of the bins by default, over the range of the stars of Zhang et al. (their Figs. 5, 6)."""
+"""Default edges of the bins, over the range of the stars of Zhang et al. (their Figs. 5, 6)."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which rows are compared, and in which bins.
+    """Selection of rows, bins and columns of a comparison.
 
     Parameters
     ----------
@@ -45,20 +45,20 @@ class Choice:
     hdu
         Extension of a FITS file OTHER, such as RVTAB. Default: CATALOGUE, SPTAB, RVTAB, the first.
     xh
-        How OTHER calls its columns of [X/H], such as {element}_h: [Fe/H] and [X/Fe] are made of
-        these and replace what else it has of them.
+        Names of the columns of OTHER with [X/H], such as {element}_h. [Fe/H] and [X/Fe] are
+        computed from these and replace other columns of them.
     scale
-        Solar abundances of these [X/H]: Asplund+2009 or Lodders+2009. They are brought to ours.
+        Solar abundances of these [X/H]: Asplund+2009 or Lodders+2009. They are converted to ours.
     columns
-        What OTHER calls its columns, --columns teff=pred_Teff teff_err=sigma_Teff targetid=ID.
+        Names of the columns of OTHER, --columns teff=pred_Teff teff_err=sigma_Teff targetid=ID.
         Labels, their errors (_err), snr, identifiers, ra, dec and flags can be named. May be given
         again.
     our_columns
-        The same of CATALOGUE.
+        The same for CATALOGUE.
     assume
-        Errors of labels of OTHER where it has none, --assume teff=100 mg_fe=0.07.
+        Errors of labels of OTHER if it has none, --assume teff=100 mg_fe=0.07.
 
-    Raises ValueError for keys, edges or a radius that mean nothing.
+    Raises ValueError for invalid keys, edges or radius.
     """
 
     by: str = ""
@@ -95,13 +95,13 @@ class Choice:
 
     def bin_edges(self) -> dict[str, tuple[float, ...]]:
         """Edges of every key of ``by``: the user's, else those of ``EDGES``."""
-        given = dict(_parse(text) for text in self.edges)
-        unused = set(given) - set(self.keys)
+        chosen = dict(_parse(text) for text in self.edges)
+        unused = set(chosen) - set(self.keys)
         if unused:
             raise ValueError(
                 f"--edges of {sorted(unused)}, but --by is {self.by!r}. Name it there."
             )
-        return {key: given.get(key, EDGES[key]) for key in self.keys}
+        return {key: chosen.get(key, EDGES[key]) for key in self.keys}
 
     def assumed_errors(self) -> dict[str, float]:
         """Label -> error, in the label's unit, of ``assume``."""
@@ -122,7 +122,7 @@ class Choice:
 
 
 def _parse(text: str) -> tuple[str, tuple[float, ...]]:
-    """One option ``teff=4000,5000``."""
+    """(key, edges) of one option such as ``teff=4000,5000``; ValueError for other text."""
     key, _, numbers = text.partition("=")
     try:
         edges = tuple(float(number) for number in numbers.split(","))

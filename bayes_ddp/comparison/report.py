@@ -1,4 +1,4 @@
-"""What a comparison found, as a record, as aligned text and as one JSON object."""
+"""The result of a comparison as a record, as aligned text and as a JSON object."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -17,11 +17,11 @@ class ComparisonRow:
 
     offset_err : standard error of the offset.
     scatter_less_trend : scatter about the line ``trend``.
-    z_scatter : scatter in units of both errors together.
+    z_scatter : scatter in units of both errors added in quadrature.
     trend, trend_err : slope of the difference against their label, per unit of it.
-    reliability : 1 - <their error^2> / variance of their label; NaN where they give no errors.
-    slope, slope_err : of ours against theirs less their noise; 1 where the scales agree.
-    other_err : median error of the other table, NaN where it has none.
+    reliability : 1 - <their error^2> / variance of their label; NaN without their errors.
+    slope, slope_err : slope of ours against theirs, corrected for their noise; 1 for equal scales.
+    other_err : median error of the other table, NaN if it has none.
     """
 
     label: str
@@ -39,10 +39,10 @@ class ComparisonRow:
     other_err: float
 
     def sentence(self) -> str:
-        """Offset, scatter and number in two lines, as a picture shows them."""
+        """Offset, scatter and number of stars in two lines, for a figure."""
         row = label(self.label)
-        places = row.digits if row.digits > 1 else 0
-        numbers = _cells((self.offset, self.offset_err, self.scatter), places)
+        digits = row.digits if row.digits > 1 else 0
+        numbers = _cells((self.offset, self.offset_err, self.scatter), digits)
         return (
             f"offset {numbers[0]} ± {numbers[1]} {row.unit}, n = {self.number}\n"
             f"scatter {numbers[2]} {row.unit}, {_cell(self.z_scatter, 2)} of the errors"
@@ -51,9 +51,9 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class BinRow:
-    """One label in one bin; NaN below three stars.
+    """One label in one bin; NaN for fewer than three stars.
 
-    bin : key -> (low, high); infinite at the ends, NaN for stars whose key is not known.
+    bin : key -> (low, high); infinite at the ends, NaN for stars with an unknown key.
     """
 
     bin: dict[str, tuple[float, float]]
@@ -66,10 +66,10 @@ class BinRow:
 
 @dataclass(frozen=True)
 class ComparisonTable:
-    """Rows, bins, the stars behind them, and how these were matched and selected.
+    """Rows and bins of a comparison, their stars, and how these were matched and selected.
 
-    by : key of the bins -> column it was taken from, such as ``their teff``.
-    bins : label -> its bins, where ``by`` has keys.
+    by : key of the bins -> source column, such as ``their teff``.
+    bins : label -> its bins; empty without keys.
     """
 
     rows: tuple[ComparisonRow, ...]
@@ -84,7 +84,7 @@ class ComparisonTable:
     selection: str
 
     def rows_as_dict(self) -> dict[str, Any]:
-        """What ``format_table`` shows, ready for JSON: None where a number is not known."""
+        """The content of ``format_table`` for JSON; None for unknown numbers."""
         labels = {}
         for row in self.rows:
             labels[row.label] = {"unit": label(row.label).unit, **_known(row)}
@@ -94,7 +94,7 @@ class ComparisonTable:
         return {**{name: getattr(self, name) for name in names}, "labels": labels}
 
     def format_table(self) -> str:
-        """Plain text: offsets, slopes and, where asked for, bins; columns aligned."""
+        """Aligned text with offsets, slopes and, if there are keys, bins."""
         lines = [
             f"{self.matched} stars matched by {self.matched_by}, {self.selected} selected: "
             f"{self.selection}"
@@ -108,11 +108,11 @@ class ComparisonTable:
         ]
         slopes = [["label", "trend", "±", "scatter less trend", "reliability", "slope", "±"]]
         for row in self.rows:
-            unit, places = label(row.label).unit, label(row.label).digits
-            cells = _cells((row.offset, row.offset_err, row.scatter), places)
-            ends = [_cell(row.z_scatter, 2), _cell(row.other_err, places), unit]
+            unit, digits = label(row.label).unit, label(row.label).digits
+            cells = _cells((row.offset, row.offset_err, row.scatter), digits)
+            ends = [_cell(row.z_scatter, 2), _cell(row.other_err, digits), unit]
             offsets.append([row.label, str(row.number), *cells, *ends])
-            cells = [*_cells((row.trend, row.trend_err), 4), _cell(row.scatter_less_trend, places)]
+            cells = [*_cells((row.trend, row.trend_err), 4), _cell(row.scatter_less_trend, digits)]
             ends = [_cell(row.reliability, 2), *_cells((row.slope, row.slope_err), 4)]
             slopes.append([row.label, *cells, *ends])
         lines += _grid(offsets, 1)
@@ -149,7 +149,7 @@ def _cells(values: tuple[float, ...], digits: int) -> list[str]:
 
 
 def _grid(rows: list[list[str]], left: int) -> list[str]:
-    """Lines of cells, two blanks apart; ``left`` columns and units to the left, the rest right."""
+    """Lines of aligned cells; the first ``left`` columns and units are aligned left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -161,7 +161,7 @@ def _grid(rows: list[list[str]], left: int) -> list[str]:
 
 
 def _interval(ends: tuple[float, float]) -> str:
-    """Such as ``4000 to 4500``, ``< 4000``, ``>= 7500`` or ``unknown``.
+    """Text of a bin, such as ``4000 to 4500``, ``< 4000``, ``>= 7500`` or ``unknown``.
 
     >>> _interval((-2.0, -1.5)), _interval((100.0, float("inf")))
     ('-2 to -1.5', '>= 100')
@@ -175,7 +175,7 @@ def _interval(ends: tuple[float, float]) -> str:
 
 
 def _known(record: ComparisonRow | BinRow) -> dict[str, Any]:
-    """The fields of a row, None for what is not finite."""
+    """The fields of a row, None for numbers that are not finite."""
     result: dict[str, Any] = {}
     for name in (field.name for field in fields(record)):
         value = getattr(record, name)

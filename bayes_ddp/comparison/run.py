@@ -1,4 +1,4 @@
-"""Two files to a comparison: read, match, select, and take the figures label by label."""
+"""Comparison of two files: reading, matching, selection, and statistics per label."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -25,7 +25,7 @@ from bayes_ddp.tables.read import Content, read_columns
 __all__ = ["bin_rows", "compare", "compare_label"]
 
 FEWEST = 3
-"""Stars below which a bin has a number and nothing else."""
+"""Smallest number of stars for statistics of a bin."""
 
 
 def compare(catalogue: Path, other: Path, choice: Choice | None = None) -> ComparisonTable:
@@ -37,10 +37,10 @@ def compare(catalogue: Path, other: Path, choice: Choice | None = None) -> Compa
     other
         A catalogue of ours, one of DESI's Milky Way Survey, or CSV, ECSV or FITS with labels under
         their usual names, errors as ``<label>_err`` or ``e_<label>``, and an identifier
-        (``match_rows`` lists them) or a position. Upper and lower case are the same. Other names
-        are given by ``Choice.columns``.
+        (``match_rows`` lists them) or a position. Names are case-insensitive; others are set in
+        ``Choice.columns``.
 
-    Raises BadFileError for unreadable files, ValueError where no star or no label is in both.
+    Raises BadFileError for unreadable files, ValueError if no star or no label is in both.
     """
     choice = choice or Choice()
     ours, theirs = _read(Path(catalogue), Path(other), choice)
@@ -79,7 +79,7 @@ def compare(catalogue: Path, other: Path, choice: Choice | None = None) -> Compa
 
 
 def _read(catalogue: Path, other: Path, choice: Choice) -> tuple[Content, Content]:
-    """Both tables, labels as numbers under the names that are read."""
+    """Both tables with labels as numbers under the names that are read."""
     ours = prepared(read_columns(catalogue), catalogue, choice.our_columns, option="--our-columns")
     content = read_columns(other, choice.hdu)
     theirs = prepared(content, other, choice.columns, option="--columns", xh=choice.xh or "")
@@ -87,7 +87,7 @@ def _read(catalogue: Path, other: Path, choice: Choice) -> tuple[Content, Conten
 
 
 def _match(ours: Content, theirs: Content, choice: Choice, *, names: tuple[str, str]) -> Match:
-    """The rows of both; ValueError where there are none."""
+    """The matched rows of both tables; ValueError if there are none."""
     match = match_rows(
         ours,
         theirs,
@@ -106,11 +106,11 @@ def _match(ours: Content, theirs: Content, choice: Choice, *, names: tuple[str, 
 
 
 def compare_label(name: str, pair: Pairs) -> ComparisonRow:
-    """The figures of one label; NaN where there are too few stars for one.
+    """The statistics of one label; NaN if there are too few stars.
 
-    There is no slope less noise where z-scatter lies three standard errors below 1: their errors
-    are then too large or common to ours (one spectrum, one model), and the correction by them
-    would be wrong.
+    The noise-corrected slope is NaN if z-scatter is three standard errors below 1: their errors
+    are then too large or correlated with ours (same spectrum or model), and the correction is
+    invalid.
     """
     difference = pair.difference
     stated = pair.theirs_err[np.isfinite(pair.theirs_err)]
@@ -137,7 +137,7 @@ def compare_label(name: str, pair: Pairs) -> ComparisonRow:
 
 
 def _with_labels(theirs: Content, choice: Choice) -> Content:
-    """The other table with labels made of its [X/H], and with the errors that are assumed."""
+    """The other table with labels computed from its [X/H], and with the assumed errors."""
     columns = dict(theirs)
     if choice.xh:
         columns |= labels_from_xh(columns, scale=choice.scale, pattern=choice.xh.lower())
@@ -150,7 +150,7 @@ def _with_labels(theirs: Content, choice: Choice) -> Content:
 
 
 def _with_sys(content: Content, required: str = "") -> Content:
-    """The table with the model's own errors in its errors; ``required`` names one that must."""
+    """The table with _SYS added to its errors; ValueError if file ``required`` lacks a _SYS."""
     columns = dict(content)
     for row in LABELS:
         name = row.column.lower()
@@ -165,9 +165,9 @@ def _with_sys(content: Content, required: str = "") -> Content:
 
 
 def bin_rows(pair: Pairs, edges: Mapping[str, tuple[float, ...]]) -> tuple[BinRow, ...]:
-    """The bins that hold stars, in order, the first key outermost; together they hold every star.
+    """The non-empty bins in order, the first key outermost; every star is in one bin.
 
-    Below the lowest edge, above the highest and for unknown keys there are bins of their own.
+    There are further bins below the lowest edge, above the highest and for unknown keys.
     """
     rows = []
     for ends, inside in _cells(pair, list(edges.items())):
@@ -209,7 +209,7 @@ def _median(values: np.ndarray) -> float:
 
 
 def _z_scatter(pair: Pairs) -> float:
-    """Scatter in units of both errors; a table without any errors is taken as exact."""
+    """Scatter in units of both errors in quadrature; a table without errors counts as exact."""
     stated = np.isfinite(pair.theirs_err).any()  # a single missing error leaves its star out
     error = np.hypot(pair.ours_err, pair.theirs_err if stated else 0.0)
     known = error > 0

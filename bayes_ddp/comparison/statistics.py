@@ -1,13 +1,13 @@
-"""Robust figures of differences: spread, error of a median, slope, slope without their noise.
+"""Robust statistics of differences: spread, error of a median, slope, noise-corrected slope.
 
-Noise in the label on the horizontal axis flattens a slope (attenuation): where theirs is truth
-plus an error e, the slope of ours on theirs is the true one times the reliability
+Noise in the label on the horizontal axis reduces a slope (attenuation): if theirs is the true
+value plus an error e, the slope of ours on theirs is the true one times the reliability
 
     lambda = 1 - <e^2> / var(theirs).
 
-So a difference can fall with their label although both scales agree. ``noise_free_slope`` divides
-by lambda. It needs errors that are right and independent of ours, and a sample that was not cut
-narrowly in their label.
+A difference can therefore decrease with their label although both scales agree.
+``noise_free_slope`` divides by lambda. It needs correct errors that are independent of ours, and a
+sample without a narrow selection in their label.
 
 Source: Fuller (1987), Measurement Error Models, section 1.2. The median of slopes over far pairs,
 where a line starts, is the incomplete method of Theil (1950).
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 FEWEST = 10
-"""Stars below which no slope is given: its error could not be told."""
+"""Smallest number of stars for a slope and its error."""
 
 SPREAD_ERROR = 1.17
 """Standard error of ``spread`` in units of spread / sqrt(n), for Gaussian values."""
@@ -52,7 +52,7 @@ class Slope:
 
 
 def spread(values: np.ndarray) -> float:
-    """Robust standard deviation, 1.4826 times the median absolute deviation; NaN of nothing."""
+    """Robust standard deviation, 1.4826 times the median absolute deviation; NaN if empty."""
     if not len(values):
         return np.nan
     return float(1.4826 * np.median(np.abs(values - np.median(values))))
@@ -64,7 +64,7 @@ def median_error(values: np.ndarray) -> float:
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> Slope:
-    """Slope of y on x by least squares without the stars 4 robust sigma off; error by sandwich.
+    """Least-squares slope of y on x without 4 sigma outliers, with a sandwich error.
 
     x, y : [star], finite. NaN for fewer than ten stars or a constant x.
     """
@@ -72,12 +72,12 @@ def slope(x: np.ndarray, y: np.ndarray) -> Slope:
 
 
 def noise_free_slope(x: np.ndarray, x_err: np.ndarray, y: np.ndarray) -> tuple[Slope, float]:
-    """(slope of y on what x is without its noise, reliability of x).
+    """(slope of y on the noise-free x, reliability of x).
 
     x, y : [star], finite.
     x_err : [star], standard deviation of x; a star without a positive one is left out.
 
-    NaN where x does not vary more than its errors with 3 sigma: nothing is left to divide by.
+    NaN if the variance of x does not exceed that of its errors by 3 sigma.
     """
     known = x_err > 0
     return _line(x[known], y[known], x_err[known] ** 2)
@@ -86,7 +86,7 @@ def noise_free_slope(x: np.ndarray, x_err: np.ndarray, y: np.ndarray) -> tuple[S
 def _line(x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> tuple[Slope, float]:
     """Slope from the moments cov(x, y) / (var(x) - <noise>), and the reliability of x.
 
-    The error follows from the moment condition dx (dy - b dx) + b noise = 0, so it also holds the
+    The error follows from the moment condition dx (dy - b dx) + b noise = 0, so it includes the
     uncertainty of the reliability.
     """
     keep = _near_line(x, y)
@@ -106,7 +106,7 @@ def _line(x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> tuple[Slope, float
 
 
 def _near_line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """[star] bool, within 4 robust sigma of a line through medians that outliers cannot turn."""
+    """[star] bool, within 4 robust sigma of a line through medians, robust against outliers."""
     if len(x) < FEWEST:
         return np.zeros(len(x), bool)
     order, half = np.argsort(x, kind="stable"), len(x) // 2
@@ -121,8 +121,8 @@ def _near_line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def running(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     """[4, window]: centre, 16 %, median and 84 % of y in half-overlapping windows along x.
 
-    x, y : [star], finite. A window has a tenth of the stars, or of 2000 and more a fortieth, but
-    at least 15; None below 30, where it would be the whole sample.
+    x, y : [star], finite. A window has a tenth of the stars, or a fortieth from 2000 stars on, but
+    at least 15. The result is None for fewer than 30 stars.
     """
     count = len(x)
     if count < 30:

@@ -1,4 +1,4 @@
-"""Two matched tables to pairs of labels: which columns hold what, and which stars are compared."""
+"""Pairs of labels from two matched tables, and the selection of stars that are compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ __all__ = ["Pairs", "find_keys", "make_pairs", "select"]
 
 @dataclass(frozen=True)
 class Pairs:
-    """One label of the stars that both tables know, each [star]; errors NaN where not given.
+    """One label of the stars for which both tables have it, each [star]; unknown errors are NaN.
 
-    keys : teff, logg, feh, snr -> [star], what the stars can be binned and coloured by.
+    keys : teff, logg, feh, snr -> [star], quantities for bins and colours.
     """
 
     ours: np.ndarray
@@ -43,9 +43,9 @@ class Pairs:
 
 
 def find_keys(ours: Content, theirs: Content) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """(key -> [row], key -> whose column it is) of teff, logg, feh and snr, theirs before ours.
+    """(key -> [row], key -> source column) of teff, logg, feh and snr; theirs is preferred.
 
-    A key that neither table has is NaN and has no column.
+    A key that neither table has is NaN and has no source.
     """
     keys, whose = {}, {}
     for name in ("teff", "logg", "feh", "snr"):
@@ -66,7 +66,7 @@ def find_keys(ours: Content, theirs: Content) -> tuple[dict[str, np.ndarray], di
 def make_pairs(
     ours: Content, theirs: Content, keep: np.ndarray, *, keys: Mapping[str, np.ndarray]
 ) -> dict[str, Pairs]:
-    """Labels that both tables have, of the rows in ``keep`` where both know them."""
+    """Label -> pairs of the rows in ``keep`` with known values in both tables."""
     pairs = {}
     for row in LABELS:
         pair = _pair(ours, theirs, row, keys=keys)
@@ -83,7 +83,7 @@ def select(
     keys: Mapping[str, np.ndarray],
     whose: Mapping[str, str],
 ) -> tuple[np.ndarray, str]:
-    """([row] bool, what was cut) of the matched rows; ``keys``, ``whose`` as of ``find_keys``."""
+    """([row] bool, texts of the cuts) of matched rows; ``keys``, ``whose`` from ``find_keys``."""
     keep, cuts = _quality(ours, theirs, choice.clean)
     if "snr" in whose:
         keep &= keys["snr"] > choice.snr
@@ -99,7 +99,7 @@ def select(
 
 
 def _quality(ours: Content, theirs: Content, clean: bool) -> tuple[np.ndarray, list[str]]:
-    """Rows without warnings: of a DESI catalogue always, of ours on request."""
+    """Rows without warnings: of a DESI catalogue always, of ours if ``clean``."""
     keep, cuts = np.ones(len(next(iter(ours.values()))), bool), []
     if "success" in theirs:
         keep &= theirs["success"]
@@ -118,7 +118,7 @@ def _quality(ours: Content, theirs: Content, clean: bool) -> tuple[np.ndarray, l
 def _pair(
     ours: Content, theirs: Content, row: Label, *, keys: Mapping[str, np.ndarray]
 ) -> Pairs | None:
-    """One label from both tables; None where one lacks it."""
+    """One label from both tables; None if one lacks it."""
     mine, other = column_name(ours, row), column_name(theirs, row)
     if mine is None or other is None:
         return None
@@ -138,6 +138,6 @@ def _first(content: Content, names: tuple[str, ...]) -> str | None:
 
 
 def _numbers(content: Content, name: str) -> np.ndarray:
-    """[row] float64 of a prepared table; NaN where the column is missing."""
+    """[row] float64 of a prepared table; NaN if the column is missing."""
     count = len(next(iter(content.values())))
     return content[name].astype(float) if name in content else np.full(count, np.nan)

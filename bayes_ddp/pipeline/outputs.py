@@ -1,8 +1,8 @@
-"""What a run may replace in its output folder, decided before a star is fitted.
+"""Checks of the output folder of a run before a star is fitted.
 
 Files that are not ours, and files that are inputs, are never replaced (``files.outputs``). A
-finished catalogue is replaced by the same run, or by one with more files; with other settings
-only on request, since labels and draws would be lost.
+finished catalogue is replaced by the same run, or by one with more files; by one with other
+settings only with ``overwrite``, since labels and draws would be lost.
 """
 
 import os
@@ -23,9 +23,9 @@ from bayes_ddp.inference.parts import find_parts
 __all__ = ["check_labels_remain", "check_outputs", "remove_parts"]
 
 _FREE = ("output.directory", "output.pictures", "input.skipexisting")
-"""Settings that change neither labels nor draws."""
+"""Settings that affect neither labels nor draws."""
 _GROWING = ("input.spectra", "input.redshifts")
-"""Files that may be more than before."""
+"""Settings that may list more files than before."""
 _FILES = ("input.catalog", "emulator.name")
 
 _PART = re.compile(r".*-[0-9a-f]{12}\.nc")
@@ -33,13 +33,13 @@ _NEXT = "Choose another folder with --output, or replace it with --overwrite."
 
 
 def check_outputs(settings: config.Run, *, overwrite: bool) -> None:
-    """Raise OutputError where a run would replace what it must not.
+    """Raise OutputError if a run would replace files that it must not replace.
 
     overwrite : whether a finished catalogue with other settings may be replaced.
     """
-    folder, given = Path(settings.output.directory), settings.input
+    folder, source = Path(settings.output.directory), settings.input
     catalogue, run_file = folder / "catalogue.fits", folder / "run.toml"
-    inputs = [*given.spectra, *given.redshifts, *([given.catalog] if given.catalog else [])]
+    inputs = [*source.spectra, *source.redshifts, *([source.catalog] if source.catalog else [])]
     check_apart((catalogue, run_file), [*inputs, *find_model(settings.emulator.name).iterdir()])
     check_replaceable((catalogue, run_file))
     if overwrite or not catalogue.exists():
@@ -56,7 +56,7 @@ def check_outputs(settings: config.Run, *, overwrite: bool) -> None:
 
 
 def check_labels_remain(catalogue: Path) -> None:
-    """Raise OutputError where a finished catalogue has labels, before one without replaces it."""
+    """Raise OutputError if a catalogue with labels would be replaced by one without labels."""
     if catalogue.exists():
         number = int(np.isfinite(np.asarray(read_catalogue(catalogue)["CHI2"])).sum())
         if number:
@@ -68,9 +68,9 @@ def check_labels_remain(catalogue: Path) -> None:
 
 
 def remove_parts(folder: Path, paths: Sequence[Path]) -> None:
-    """Remove these of the parts of a run, and the folder where nothing else is in it.
+    """Remove these parts of a run, and the folder if it is then empty.
 
-    A part is known by its name and content; what a user put beside the parts stays.
+    A part is recognised by its name and content; other files are kept.
     """
     for path in find_parts(folder):
         if path in paths and _PART.fullmatch(path.name):
@@ -80,7 +80,7 @@ def remove_parts(folder: Path, paths: Sequence[Path]) -> None:
 
 
 def _changed(old: config.Run, new: config.Run) -> str:
-    """The settings by which results of the old run would be lost, in words; empty if none."""
+    """Text of the settings whose change would lose results of the old run; empty if none."""
     before, after = _flat(config.as_table(old)), _flat(config.as_table(new))
     keys = [key for key in dict.fromkeys([*before, *after]) if key not in _FREE]
     changes = []
@@ -92,15 +92,15 @@ def _changed(old: config.Run, new: config.Run) -> str:
 
 
 def _kept(key: str, was: Any, now: Any, *, old: config.Run, new: config.Run) -> bool:
-    """Whether a setting that has changed still gives all that the old one gave."""
+    """Whether a changed setting still includes all results of the old one."""
     if key in _GROWING or (key in _FILES and was and now):
-        known = _places(now, new.output.directory)
-        return all(known & _places(path, old.output.directory) for path in _list(was))
+        known = _paths(now, new.output.directory)
+        return all(known & _paths(path, old.output.directory) for path in _list(was))
     return key == "output.draws" and bool(now)
 
 
-def _places(paths: Any, folder: str) -> set[str]:
-    """Files without links, and as seen from the output folder, which may have moved with them."""
+def _paths(paths: Any, folder: str) -> set[str]:
+    """Resolved paths, absolute and relative to the output folder, which may have been moved."""
     found = {os.path.realpath(path) for path in _list(paths)}
     return found | {os.path.relpath(path, folder) for path in _list(paths)}
 
@@ -110,7 +110,7 @@ def _list(value: Any) -> list[str]:
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"input.minsn": 10.0}`` of nested tables."""
+    """Nested tables as one table with dotted keys, such as ``{"input.minsn": 10.0}``."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{prefix}{key}"

@@ -1,7 +1,7 @@
-"""A run as a list of tasks: one input file, or at most ``TASK_ROWS`` of its rows.
+"""A run is a list of tasks, each one input file or at most ``TASK_ROWS`` of its rows.
 
-Tasks know nothing of each other. Small ones are worked on in groups, so that files with one star
-each still fill a batch; a star's result does not depend on the group.
+Tasks are independent. Small ones are computed in groups, so that files with one star each fill a
+batch; the result of a star does not depend on the group.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ class Task:
 def plan(run: Run, *, rows: int = TASK_ROWS) -> list[Task]:
     """The tasks of a run, in the order of its files.
 
-    rows : largest number per task. The rows of a file are counted by its headers alone.
+    rows : largest number per task. Only headers are read to count the rows of a file.
 
     Raises BadFileError for a file that cannot be opened.
     """
@@ -47,7 +47,7 @@ def plan(run: Run, *, rows: int = TASK_ROWS) -> list[Task]:
 
 
 def groups(tasks: Sequence[Task], *, rows: int = TASK_ROWS) -> Iterator[list[Task]]:
-    """Consecutive tasks of together at most ``rows`` rows."""
+    """Groups of consecutive tasks with a total of at most ``rows`` rows."""
     group: list[Task] = []
     for task in tasks:
         if group and sum(map(len, group)) + len(task) > rows:

@@ -1,7 +1,7 @@
-"""A run from beginning to end: tasks, parts, catalogue.
+"""A complete run: tasks, parts, catalogue.
 
 Every part is written before the next group of tasks is read, so that memory does not grow with the
-number of files, and a run that was stopped goes on where it stopped.
+number of files, and a run that was stopped resumes.
 """
 
 from collections.abc import Callable
@@ -30,15 +30,15 @@ from bayes_ddp.spectra.widths import BROADEST
 __all__ = ["Outcome", "Progress", "existing", "figures", "run"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with (what is done, how many, of how many)."""
+"""Callback with (name of the step, number done, total number)."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: its catalogue, where it was written, and what it was made from.
+    """A finished run: its catalogue, the path of the catalogue, its tasks and parts.
 
-    draws : folder of the parts; None where they were not kept. parts : the part files, in order.
-    tasks : with the number of rows that each has in the catalogue, in its order.
+    draws : folder of the parts; None if they were not kept. parts : the part files, in order.
+    tasks : each with its number of rows in the catalogue, in order.
     """
 
     setup: Setup
@@ -58,13 +58,13 @@ class Outcome:
 
 
 def _quiet(what: str, done: int, total: int) -> None:
-    """No progress shown."""
+    """Show no progress."""
 
 
 def existing(settings: config.Run) -> Path | None:
-    """The catalogue that ``skipexisting`` leaves alone; None where the run is to be done.
+    """The existing catalogue that ``skipexisting`` keeps; None if the run must be computed.
 
-    It is left alone whatever settings it was made with: its own are in run.toml beside it.
+    It is kept for any settings of its run, which are in run.toml beside it.
     """
     path = Path(settings.output.directory) / "catalogue.fits"
     return path if settings.input.skipexisting and path.is_file() else None
@@ -80,12 +80,11 @@ def run(
 ) -> Outcome:
     """Fit every star of a run and write its catalogue, draws and resolved run file.
 
-    batch : stars that are fitted together. rows : largest number in a task. overwrite : replace
-    a finished catalogue that was made with other settings.
+    batch : stars that are fitted together. rows : largest number of rows per task. overwrite :
+    replace a finished catalogue of other settings.
 
-    Raises ValueError (or a subclass) with one sentence for anything that cannot be read or does
-    not fit together, and OutputError for what would be replaced and must not be; RuntimeError
-    without float64.
+    Raises ValueError (or a subclass) with one sentence for inputs that cannot be read or are not
+    compatible, OutputError for files that must not be replaced, and RuntimeError without float64.
     """
     setup = open_run(settings)
     tasks = plan(settings, rows=rows)
@@ -109,15 +108,15 @@ def run(
 
     for group in groups(tasks, rows=rows):
         done += work(setup, group, folder, batch=batch, progress=step)
-    given = settings.input
-    check_selected([one.counts for one in done], targetid=given.targetid, minsn=given.minsn)
+    source = settings.input
+    check_selected([one.counts for one in done], targetid=source.targetid, minsn=source.minsn)
     return _finish(setup, done, overwrite=overwrite)
 
 
 def _finish(setup: Setup, done: list[Done], *, overwrite: bool) -> Outcome:
     """Merge the parts, write the catalogue, and remove the parts of earlier settings.
 
-    Where no star was fitted, earlier parts stay.
+    Earlier parts are kept if no star was fitted.
     """
     output = Path(setup.run.output.directory)
     limits = model_limits(setup.emulator.space, setup.card.table)
@@ -142,7 +141,7 @@ def _finish(setup: Setup, done: list[Done], *, overwrite: bool) -> Outcome:
 
 
 def _check_widths(setup: Setup, table: Table) -> None:
-    """Raise ValueError, naming a file, where no star was fitted for the width of its LSF."""
+    """Raise ValueError with a file name if no star was fitted because of the LSF widths."""
     if not len(table):
         return
     warn, lost = np.asarray(table["WARN"]), int(WARN.LSF_WARN | WARN.NODATA)
@@ -152,7 +151,7 @@ def _check_widths(setup: Setup, table: Table) -> None:
         raise ValueError(
             f"No spectrum can be fitted (the first is {first}): the FWHM of the line-spread "
             f"function has to be between {narrowest_fwhm(setup.emulator):.2f} Å, since "
-            f"{setup.card.name} is {setup.emulator.fwhm:.2f} Å wide, and {BROADEST:g} Å. Take a "
+            f"{setup.card.name} is {setup.emulator.fwhm:.2f} Å wide, and {BROADEST:g} Å. Use a "
             "model made for this survey, or correct the widths."
         )
 

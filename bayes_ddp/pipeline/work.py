@@ -1,8 +1,8 @@
-"""From a task to its part: read, select, fit, write. A part that is valid already is kept.
+"""A task is read, selected, fitted and written as a part, unless a valid part exists.
 
-The name of a part is that of the input file and the fingerprint of all that decides its content:
-code, settings, model and data. So a run that was stopped goes on where it stopped, and a run with
-one more file fits that file only.
+The name of a part consists of the name of the input file and a fingerprint of code, settings,
+model and data. A run that was stopped therefore resumes, and a run with one more file fits only
+that file.
 """
 
 import hashlib
@@ -55,12 +55,12 @@ class Setup:
 
     @cached_property
     def read(self) -> Callable[[Path], RawSpectra]:
-        """``read_file`` of this run, which keeps the last file for the tasks of its next rows."""
+        """``read_file`` of this run with a cache of the last file, for tasks of its other rows."""
         return lru_cache(maxsize=1)(partial(read_file, self.run))
 
     @cached_property
     def settings(self) -> str:
-        """All that decides a part beside its data, as text."""
+        """All settings that determine a part besides its data, as text."""
         table = config.as_table(self.run)
         deciding = {name: table[name] for name in ("seed", "nuisance", "sampler", "prior")}
         deciding |= {"spectype": self.run.input.spectype, "emulator": self.card.sha256}
@@ -75,8 +75,7 @@ class Setup:
 def open_run(run: config.Run) -> Setup:
     """The setup of a run, before any spectrum is read.
 
-    Raises ValueError for an emulator or a mismatch that is not there; RuntimeError without
-    float64.
+    Raises ValueError for a missing emulator or mismatch spectrum; RuntimeError without float64.
     """
     require_float64()
     emulator = load_emulator(run.emulator.name)
@@ -88,19 +87,19 @@ def open_run(run: config.Run) -> Setup:
 
 
 def read_file(run: config.Run, path: Path) -> RawSpectra:
-    """All spectra of one input file, as the run wants them, before any is selected."""
-    given = run.input
-    raw = find_survey(given.survey).read(
+    """All spectra of one input file with the options of the run, before the selection."""
+    source = run.input
+    raw = find_survey(source.survey).read(
         [path],
-        catalog=None if given.catalog is None else Path(given.catalog),
-        redshifts=[Path(p) for p in given.redshifts],
-        **({} if given.table is None else {"layout": given.table}),
-        **({"columns": given.columns} if given.columns else {}),
+        catalog=None if source.catalog is None else Path(source.catalog),
+        redshifts=[Path(p) for p in source.redshifts],
+        **({} if source.table is None else {"layout": source.table}),
+        **({"columns": source.columns} if source.columns else {}),
     )
     raw = replace(raw, warn=raw.warn | class_warning(raw.columns))
-    if given.spectype == "any":
+    if source.spectype == "any":
         raw = at_rest(raw)
-    return raw if given.wave is None else between(raw, given.wave)
+    return raw if source.wave is None else between(raw, source.wave)
 
 
 def load_task(setup: Setup, task: Task) -> RawSpectra:
@@ -109,13 +108,13 @@ def load_task(setup: Setup, task: Task) -> RawSpectra:
 
 
 def _load(setup: Setup, task: Task) -> tuple[RawSpectra, Counts]:
-    given, raw = setup.run.input, setup.read(task.path)
+    source, raw = setup.run.input, setup.read(task.path)
     rows = raw.take(np.arange(task.start, min(task.stop, len(raw))))
-    return select(rows, targetid=given.targetid, minsn=given.minsn)
+    return select(rows, targetid=source.targetid, minsn=source.minsn)
 
 
 def fingerprint(setup: Setup, raw: RawSpectra) -> str:
-    """SHA-256 of all that decides the part of these spectra."""
+    """SHA-256 of code, settings, model and these spectra, which determine their part."""
     digest = hashlib.sha256(setup.settings.encode())
     digest.update(json.dumps([raw.survey, raw.identifiers(), list(raw.columns)]).encode())
     for arm in raw.arms:
@@ -130,7 +129,7 @@ def fingerprint(setup: Setup, raw: RawSpectra) -> str:
 
 @dataclass(frozen=True)
 class Done:
-    """A task that is finished: its part, and how many spectra were read and selected."""
+    """A finished task: its part, and the numbers of spectra read and selected."""
 
     task: Task
     path: Path
@@ -145,15 +144,15 @@ def work(
     batch: int,
     progress: Callable[[int], None],
 ) -> Iterator[Done]:
-    """Do a group of tasks: read them, fit what is not in ``folder`` yet, write the parts.
+    """Compute a group of tasks: read them, fit those without a valid part, write the parts.
 
     batch : stars that are fitted together. progress : called with the number of stars done.
     """
     spectra, counts = zip(*(_load(setup, task) for task in tasks), strict=True)
-    places = [
-        _place(setup, folder, task, raw=raw) for task, raw in zip(tasks, spectra, strict=True)
+    targets = [
+        _target(setup, folder, task, raw=raw) for task, raw in zip(tasks, spectra, strict=True)
     ]
-    missing = [i for i, (path, mark) in enumerate(places) if read_part(path, mark) is None]
+    missing = [i for i, (path, mark) in enumerate(targets) if read_part(path, mark) is None]
     progress(sum(len(task) for i, task in enumerate(tasks) if i not in missing))
     for block in _together([spectra[i] for i in missing]):
         rows = [missing[i] for i in block]
@@ -162,14 +161,14 @@ def work(
         ends = np.cumsum([0, *(len(spectra[i]) for i in rows)])
         for i, start, stop in zip(rows, ends[:-1], ends[1:], strict=True):
             part = _part(setup, spectra[i], posterior.take(np.arange(start, stop)))
-            path, mark = places[i]
+            path, mark = targets[i]
             write_part(path, replace(part, fingerprint=mark), draws=setup.run.sampler.draws)
             progress(len(tasks[i]) - int(stop - start))  # rows that were not selected
-    for task, (path, _), count in zip(tasks, places, counts, strict=True):
+    for task, (path, _), count in zip(tasks, targets, counts, strict=True):
         yield Done(task, path, count)
 
 
-def _place(setup: Setup, folder: Path, task: Task, *, raw: RawSpectra) -> tuple[Path, str]:
+def _target(setup: Setup, folder: Path, task: Task, *, raw: RawSpectra) -> tuple[Path, str]:
     """(path, fingerprint) of the part of a task."""
     mark = fingerprint(setup, raw)
     stem = Path(task.path.name.removesuffix(".gz")).stem
@@ -179,7 +178,7 @@ def _place(setup: Setup, folder: Path, task: Task, *, raw: RawSpectra) -> tuple[
 
 
 def _together(spectra: Sequence[RawSpectra]) -> list[list[int]]:
-    """Indices of spectra on the same pixels, which can be fitted in one call."""
+    """Groups of indices of spectra on the same pixels, which can be fitted in one call."""
     blocks: list[list[int]] = []
     for i, raw in enumerate(spectra):
         block = next((b for b in blocks if same_pixels(spectra[b[0]], raw)), None)
@@ -202,7 +201,7 @@ def _fit(
 
     run = setup.run
     posterior = fit(
-        mask_sharp(raw, narrowest_fwhm(setup.emulator)),  # fit refuses where all are too sharp
+        mask_sharp(raw, narrowest_fwhm(setup.emulator)),  # fit raises if all are too sharp
         setup.emulator,
         sampler=run.sampler,
         priors=run.prior,
@@ -232,7 +231,7 @@ def _part(setup: Setup, raw: RawSpectra, posterior: Posterior) -> Part:
 
 
 def provenance(setup: Setup) -> dict[str, str | int | float]:
-    """Header cards that say how a catalogue was made; RVFLOOR is part of VRAD_ERR, km/s."""
+    """Header cards on the origin of a catalogue; RVFLOOR is part of VRAD_ERR, km/s."""
     card = setup.card.table
     return {
         "BDDPVER": version("bayes_ddp"),
@@ -252,7 +251,7 @@ def provenance(setup: Setup) -> dict[str, str | int | float]:
 
 @lru_cache(maxsize=1)
 def _code() -> str:
-    """A hash of the source that fits: a part that other code wrote is fitted again."""
+    """A hash of the source code of the fit; a part of other code is fitted again."""
     home, digest = Path(__file__).resolve().parents[1], hashlib.sha256()
     for package in ("files", "tables", "spectra", "emulator", "inference", "pipeline"):
         for path in sorted((home / package).rglob("*.py")):

@@ -1,4 +1,4 @@
-"""Figures of label densities: what a model was trained on, and what its prior draws."""
+"""Figures of label densities: training labels of a model, and draws of its default prior."""
 
 import numpy as np
 from matplotlib.axes import Axes

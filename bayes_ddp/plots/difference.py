@@ -1,4 +1,4 @@
-"""The figure of a comparison: how far this catalogue lies from another one in one label."""
+"""The figure of a comparison: differences in one label between two catalogues."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -23,17 +23,18 @@ def plot_difference(
     typical: tuple[float, float] = (np.nan, np.nan),
     note: str = "",
 ) -> PathCollection:
-    """Draw how far this catalogue lies from another one in one label, against the other's label.
+    """Draw the difference of one label between two catalogues against the label of the other one.
 
     Parameters
     ----------
     theirs, difference : [star], unit of label ``name``; ours minus theirs
-    colour : [star], what ``norm`` maps to the colour scale; NaN is grey
+    colour : [star], quantity that ``norm`` maps to the colour scale; NaN is grey
     band : [4, window], centre, 16 %, median and 84 % of windows along ``theirs``
-    typical : median error of theirs and of the difference, drawn once where it is known and fits
+    typical : median error of theirs and of the difference, drawn as one error bar if it is known
+        and fits into the panel
     note : text in the panel, such as offset and scatter
 
-    What lies 5 half-widths of the central 68 % off is a triangle on the edge. Returns the points.
+    Stars beyond 5 half-widths of the central 68 % are triangles at the edge. Returns the points.
     """
     low, high = _height(difference)
     up, down, drawn = difference > high, difference < low, []
@@ -61,7 +62,7 @@ def plot_difference(
         ax.plot(band[0], band[[1, 3]].T, color=MODEL, linewidth=0.8, zorder=3)
         ax.plot(band[0], band[2], color=MODEL, linewidth=1.6, zorder=3, label="median")
     ax.margins(x=MARGIN)
-    ax.set_ylim(low, high + 0.22 * (high - low))  # the note stands above the stars
+    ax.set_ylim(low, high + 0.22 * (high - low))  # room for the note above the stars
     _typical(ax, typical)
     ax.text(0.03, 0.965, note, transform=ax.transAxes, va="top", fontsize=TICK, linespacing=1.4)
     ticks(ax)
@@ -71,7 +72,7 @@ def plot_difference(
 
 
 def _height(difference: np.ndarray) -> tuple[float, float]:
-    """Ends of the axis: zero and all stars, but not those far beyond the rest."""
+    """Limits of the axis, with zero and all stars except distant outliers."""
     if not len(difference):
         return -1.0, 1.0
     p16, middle, p84 = np.quantile(difference, [0.16, 0.5, 0.84])
@@ -83,7 +84,7 @@ def _height(difference: np.ndarray) -> tuple[float, float]:
 
 
 def _typical(ax: Axes, sizes: tuple[float, float]) -> None:
-    """One error bar of the size most stars have, lower left, if it does not fill the panel."""
+    """Draw the median error bar at the lower left, if it does not fill the panel."""
     spans = np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())
     if all(0 <= size < 0.2 * span for size, span in zip(sizes, spans, strict=True)):
         ends = ax.get_xlim()[0], ax.get_ylim()[0]

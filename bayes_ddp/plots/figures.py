@@ -1,7 +1,7 @@
-"""The figures. Each gets axes (or an empty figure) and finished numbers, and returns what it drew.
+"""Plotting functions that take axes (or an empty figure) and arrays and return the artists.
 
-Nothing here computes a statistic, saves a file or changes a global setting of matplotlib. Sizes
-are for figures of about 12 inches width that are printed on a page.
+They compute no statistics, save no files and change no global setting of matplotlib. Sizes are for
+figures of about 12 inches width that are printed on a page.
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ __all__ = ["fit_axes", "plot_corner", "plot_fit", "plot_recovery", "ticks", "tit
 
 _DATA, _TRUTH = "0.5", "#1f4e9c"
 MODEL = "#c23b22"
-"""Colour of what is not data: a model, a median, no difference."""
+"""Colour of models, medians and zero lines."""
 TEXT, TICK = 10, 9
 """Sizes of titles and of tick labels."""
 _RESIDUAL = 5.0  # sigma, half height of a residual strip
 MARGIN = 0.06
-"""Empty part of an axis at each end."""
+"""Margin at each end of an axis, as a fraction of its length."""
 
 
 def title(name: str) -> str:
-    r"""A label's symbol and unit as an axis writes them, without LaTeX.
+    r"""Symbol and unit of a label as an axis title in mathtext.
 
     >>> title("teff")
     '$T_\\mathrm{eff}$ [K]'
@@ -38,7 +38,7 @@ def title(name: str) -> str:
 
 
 def fit_axes(figure: Figure, number: int) -> list[Axes]:
-    """Axes for ``plot_fit``: for each of ``number`` arms a panel and, below it, a flat strip."""
+    """Axes for ``plot_fit``: per arm a panel and, below it, a strip for the residuals."""
     height, width = figure.get_figheight(), figure.get_figwidth()
     outer = figure.add_gridspec(
         number,
@@ -67,16 +67,16 @@ def plot_fit(
     arms: Sequence[tuple[str, int, int]],
     note: str = "",
 ) -> list[Line2D]:
-    """Draw one star's spectrum, its best fit and the residuals, arm by arm.
+    """Draw the spectrum of one star, its best fit and the residuals per arm.
 
     Parameters
     ----------
-    axes : two an arm, panel and strip, as ``fit_axes`` makes them
+    axes : two per arm, panel and strip, from ``fit_axes``
     wave : [pixel], Å vacuum, barycentric
-    flux, model : [pixel], over pseudo-continuum
-    ivar : [pixel], with all that the likelihood adds to the variance
-        Pixels with 0 leave a gap, not a line across; the model is pale there.
-    arms : (name, first pixel, past the last pixel)
+    flux, model : [pixel], flux / pseudo-continuum
+    ivar : [pixel], including all terms that the likelihood adds to the variance
+        Pixels with 0 are a gap in the data, and the model is pale there.
+    arms : (name, first pixel, end pixel, exclusive)
     note : text above the first panel, such as the star and its labels; no mathtext
 
     Returns data, model and residual line of each arm. Raises ValueError where the number of axes
@@ -84,7 +84,7 @@ def plot_fit(
     """
     if len(axes) != 2 * len(arms):
         raise ValueError(
-            f"{len(arms)} arms need {2 * len(arms)} axes, {len(axes)} were given. Take fit_axes."
+            f"{len(arms)} arms need {2 * len(arms)} axes, {len(axes)} were given. Use fit_axes."
         )
     good = (ivar > 0) & np.isfinite(flux)
     data, used = np.where(good, flux, np.nan), np.where(good, model, np.nan)
@@ -101,8 +101,8 @@ def plot_fit(
         known = good[part] & np.isfinite(model[part])
         _frame(panel, strip, x, flux=flux[part][known], model=model[part][known])
         box = {"color": "white", "pad": 1.5}
-        place = panel.transAxes
-        panel.text(0.008, 0.06, name.upper(), transform=place, fontweight="bold", bbox=box)
+        frame = panel.transAxes
+        panel.text(0.008, 0.06, name.upper(), transform=frame, fontweight="bold", bbox=box)
     axes[0].legend(
         loc="lower right",
         bbox_to_anchor=(1.0, 0.97),
@@ -120,7 +120,7 @@ def plot_fit(
 def _frame(
     panel: Axes, strip: Axes, wave: np.ndarray, *, flux: np.ndarray, model: np.ndarray
 ) -> None:
-    """Limits, ticks and words of one arm; a few wild pixels of the data do not set the height."""
+    """Set limits, ticks and titles of one arm; outlying pixels do not set the limits."""
     if len(flux):
         ends = np.concatenate([np.quantile(flux, [0.002, 0.998]), model])
         room = 2 * MARGIN * max(np.ptp(ends), 0.05)
@@ -139,15 +139,15 @@ def _frame(
 def plot_corner(
     figure: Figure, draws: np.ndarray, names: Sequence[str], *, truth: np.ndarray | None = None
 ) -> np.ndarray:
-    """Draw all pairs of labels of one star: 68 and 95 % contours, marginals, truth where known.
+    """Draw all pairs of labels of one star: 68 and 95 % contours, marginals, known true values.
 
     Parameters
     ----------
     figure
-        Empty; 1.2 inches a label and 1.2 more keep the ticks readable.
+        Empty; the ticks are readable with 1.2 inches per label and 1.2 inches of margin.
     draws : [draw label], equally weighted
     truth : [label]
-        NaN where unknown.
+        NaN if unknown.
 
     Returns the axes [label label]. Labels that do not vary (held fixed) are left out; raises
     ValueError where fewer than two vary.
@@ -158,12 +158,12 @@ def plot_corner(
     free = [i for i in range(len(names)) if np.ptp(draws[:, i]) > 0]
     if len(free) < 2:
         raise ValueError(
-            f"A corner picture needs two labels that vary, of {tuple(names)} {len(free)} do. Fit "
-            "more labels, or draw a histogram."
+            f"A corner picture needs two labels that vary; of {tuple(names)}, {len(free)} vary. "
+            "Fit more labels, or draw a histogram."
         )
     known = np.full(len(names), np.nan) if truth is None else np.asarray(truth, float)
     marks = [float(known[i]) if np.isfinite(known[i]) else None for i in free]
-    seen = np.vstack([draws, np.where(np.isfinite(known), known, draws[0])])  # a far truth shows
+    seen = np.vstack([draws, np.where(np.isfinite(known), known, draws[0])])  # range with truth
     ends = [(seen[:, i].min(), seen[:, i].max()) for i in free]
     corner.corner(
         draws[:, free],
@@ -190,7 +190,7 @@ def plot_corner(
 
 
 def _arrange_corner(figure: Figure, axes: np.ndarray) -> None:
-    """Margins and titles at fixed distances in inches, few ticks, whatever the figure's size."""
+    """Set margins and titles at fixed distances in inches and few ticks, for any figure size."""
     width, height = figure.get_size_inches()
     figure.subplots_adjust(
         left=1.05 / width,
@@ -204,15 +204,15 @@ def _arrange_corner(figure: Figure, axes: np.ndarray) -> None:
     for row in range(len(axes)):
         axes[-1, row].xaxis.set_label_coords(0.5, -0.8 / (panel.height * height))
         axes[row, 0].yaxis.set_label_coords(-0.8 / (panel.width * width), 0.5)
-        for place in axes[row, : row + 1]:
-            place.tick_params(labelsize=TEXT, direction="in")
-            place.set_xticks(_innerticks(*place.get_xlim()))
-            if place is not axes[row, row]:
-                place.set_yticks(_innerticks(*place.get_ylim()))
+        for ax in axes[row, : row + 1]:
+            ax.tick_params(labelsize=TEXT, direction="in")
+            ax.set_xticks(_innerticks(*ax.get_xlim()))
+            if ax is not axes[row, row]:
+                ax.set_yticks(_innerticks(*ax.get_ylim()))
 
 
 def _innerticks(low: float, high: float) -> list[float]:
-    """Two or three round values, none so near an end that it runs into the next panel's."""
+    """Two or three round values away from the ends, so that tick labels do not overlap."""
     room = 0.12 * (high - low)
     return [t for t in MaxNLocator(3).tick_values(low, high) if low + room < t < high - room]
 
@@ -226,13 +226,13 @@ def plot_recovery(
     published: np.ndarray | None = None,
     names: Sequence[str],
 ) -> list[ErrorbarContainer]:
-    """Draw how far each fitted label lies from its truth, one label on each of ``axes``.
+    """Draw fitted minus true labels against the true labels, one label on each of ``axes``.
 
     truth, mean, sd : [star label], units of ``names``; stars with NaN are left out.
-    published : [star label] bool, which values a catalogue has; the others, undetected and drawn
-        to the prior, are open and pale.
+    published : [star label] bool, whether the catalogue has the value; symbols of the others,
+        which are undetected and biased towards the prior, are open and pale.
 
-    Raises ValueError where there are fewer axes than labels; axes beyond them are hidden.
+    Raises ValueError if there are fewer axes than labels; further axes are hidden.
     """
     if len(axes) < len(names):
         raise ValueError(f"{len(names)} labels need as many axes, {len(axes)} were given.")
@@ -277,6 +277,6 @@ def plot_recovery(
 
 
 def ticks(ax: Axes) -> None:
-    """Few ticks, inside, on all four sides."""
+    """Set few ticks, inside, on all four sides."""
     ax.tick_params(direction="in", top=True, right=True, labelsize=TICK)
     ax.locator_params(nbins=5)

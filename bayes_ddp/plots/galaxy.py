@@ -1,6 +1,6 @@
-"""The figures of the mock Galaxy. As in ``plots``: given axes, finished numbers, what was drawn.
+"""Plotting functions of the mock Galaxy; they take axes and arrays and return the artists.
 
-Colours are those of Okabe and Ito, which readers with any colour vision can tell apart.
+Colours are those of Okabe and Ito, which are distinguishable with any colour vision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 __all__ = ["COLOURS", "plot_distribution", "plot_isochrone", "plot_plane", "plot_profile"]
 
 COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#009E73", "#56B4E9")
-"""One a component, in their order."""
+"""One colour per component, in their order."""
 
 _LABEL, _TICK = 10, 9
-_SIZE = 1.5  # of a star, in points squared
+_SIZE = 1.5  # area of a symbol, points squared
 
 
 def plot_distribution(
@@ -28,7 +28,7 @@ def plot_distribution(
     edges: np.ndarray,
     title: str,
 ) -> list[Line2D]:
-    """Draw how many stars have which value: all of them, and each group. Counts are logarithmic.
+    """Draw histograms of all stars and of each group, with logarithmic counts.
 
     values : [star]. group : [star] int, position in ``names``. edges : of the bins.
     """
@@ -48,7 +48,7 @@ def plot_distribution(
 
 
 def _steps(counts: np.ndarray) -> np.ndarray:
-    """Counts for a step line; nothing where there is none."""
+    """Counts for a step line; NaN for empty bins."""
     shown = np.where(counts > 0, counts, np.nan)
     return np.append(shown, shown[-1])
 
@@ -82,9 +82,9 @@ def plot_plane(
     group: np.ndarray,
     titles: tuple[str, str],
 ) -> PathCollection:
-    """Draw stars in a plane of two quantities, coloured by group; no group lies over another.
+    """Draw stars in a plane of two quantities, coloured by group, in the order of the rows.
 
-    x, y : [star]; the order of the stars is the order of drawing, so it should be random.
+    x, y : [star], in random order, so that no group covers another.
     """
     colour = np.array(COLOURS)[group]
     points = ax.scatter(x, y, _SIZE, c=colour, linewidths=0.0, alpha=0.55, rasterized=True)

@@ -1,7 +1,7 @@
 """Figures of a posterior in one call, as ``bayes_ddp.plot``.
 
-Each function gives a matplotlib Figure that is neither shown nor saved: in a notebook it shows
-itself, elsewhere ``figure.savefig("name.png")`` writes it.
+Each function returns a matplotlib Figure that is neither shown nor saved: a notebook displays it,
+and ``figure.savefig("name.png")`` writes it.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _DRAWS = 4000
 
 
 def measured(posterior: Posterior, star: int) -> list[str]:
-    """Labels of which the spectrum has at least half of the information; at least two.
+    """Labels with an information of at least 1/2 from the spectrum; at least two labels.
 
     Information is ``1 - variance of the posterior / variance of the prior``.
     """
@@ -52,21 +52,21 @@ def corner(
     posterior
         From ``fit``.
     star
-        Its place in the posterior.
+        Index in the posterior.
     labels
-        Which ones; by default those that the spectrum measures (``measured``).
+        Labels to draw; by default those that the spectrum measures (``measured``).
     truth : [label], in the order of ``posterior.names``
-        Marked where given; NaN where unknown.
+        True values to mark; NaN if unknown.
     """
     names = list(labels) if labels is not None else measured(posterior, star)
     unknown = [name for name in names if name not in posterior.names]
     if unknown:
         raise ValueError(f"{unknown} are not labels of this posterior: {posterior.names}.")
-    places = [posterior.names.index(name) for name in names]
-    draws = posterior.take([star]).equally_weighted(_DRAWS).draws[:, 0, places]
+    columns = [posterior.names.index(name) for name in names]
+    draws = posterior.take([star]).equally_weighted(_DRAWS).draws[:, 0, columns]
     figure = Figure(figsize=(1.6 * len(names) + 0.6,) * 2)
     FigureCanvasAgg(figure)
-    known = None if truth is None else np.asarray(truth, float)[places]
+    known = None if truth is None else np.asarray(truth, float)[columns]
     plot_corner(figure, draws, names, truth=known)
     return figure
 
@@ -78,9 +78,9 @@ def fit(
     *,
     star: int = 0,
 ) -> Figure:
-    """Spectrum, model at the posterior's mean, and residuals of one star, arm by arm.
+    """Spectrum, model at the posterior mean, and residuals of one star per arm.
 
-    spectra, emulator : as they were given to ``fit``. star : its place among them.
+    spectra, emulator : arguments of ``bayes_ddp.fit``. star : index in ``spectra``.
     """
     rows = np.array([star])
     found = model_spectra(
