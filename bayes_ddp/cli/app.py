@@ -1,4 +1,4 @@
-"""The application, options that all commands share, and what every command does first and last."""
+"""The application, the options that commands share, and start and end of every command."""
 
 import json
 import os
@@ -32,17 +32,17 @@ Quiet = Annotated[bool, Parameter(negative="", help="Show no progress.")]
 
 
 def main() -> None:
-    """Run the command line; one sentence and exit status 1 for anything the user can mend."""
+    """Run the command line; an error that the user can correct gives one sentence and status 1."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     run_command(app)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
-    """One sentence for what the user should know of an input; of others also the place."""
+def _show_warning(message: Warning | str, category: type[Warning], *source: Any) -> None:
+    """Print a warning on an input as one sentence, other warnings with their source line."""
     if issubclass(category, InputWarning):
         print(f"bayes-ddp: warning: {message}", file=sys.stderr)
     else:
-        print(warnings.formatwarning(message, category, *place[:2]), file=sys.stderr, end="")
+        print(warnings.formatwarning(message, category, *source[:2]), file=sys.stderr, end="")
 
 
 def start_jax() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from bayes_ddp.cli.app import Json, Quiet, app, print_figures, start_jax
-from bayes_ddp.commands.terminal import Overwrite, Selection, layout_words, progress_bar
+from bayes_ddp.commands.terminal import Overwrite, Selection, layout_options, progress_bar
 
 __all__ = ["demo", "fit", "run", "run_settings"]
 
@@ -37,8 +37,8 @@ def run(
     start_jax()
     from bayes_ddp import config
 
-    words = chosen.given() if chosen else {}
-    settings = config.choose(config.load(file), words, output=output)
+    options = chosen.options() if chosen else {}
+    settings = config.choose(config.load(file), options, output=output)
     run_settings(settings, overwrite=overwrite, as_json=json, quiet=quiet)
 
 
@@ -60,7 +60,7 @@ def fit(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fit spectra given on the command line; the run file this stands for goes into the output.
+    """Fit the spectra named on the command line; the equivalent run file is written to the output.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def fit(
         DESI: redrock files, where there is no catalogue.
     layout
         Of tables and FITS images of your own, the keys of [input.table] (docs/tables.md), such
-        as --layout fwhm=2.5 air=true error=sigma. Without air, each file has to say.
+        as --layout fwhm=2.5 air=true error=sigma. Without air, each header must define it.
     sampler
         exact: draws of the exact posterior, a few stars a second. map: best fit and Gaussian
         covariance, faster, less true for faint metal-poor stars. nuts: long Markov chains.
@@ -100,8 +100,8 @@ def fit(
             "survey": chosen_survey,
             "spectra": [str(p) for p in spectra],
             "redshifts": [str(p) for p in redshifts or []],
-            **({"table": layout_words(layout)} if layout else {}),
-            **(chosen.given() if chosen else {}),
+            **({"table": layout_options(layout)} if layout else {}),
+            **(chosen.options() if chosen else {}),
         },
         "emulator": {"name": emulator},
         "nuisance": {"mismatch": mismatch},
@@ -134,7 +134,7 @@ def demo(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Simulate DESI spectra from physical models the emulator never saw, fit them, show how well.
+    """Simulate DESI spectra that were not used in training, fit them and compare with the truth.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def physics(
     models: Path = Path("models"),
     json: Json = False,
 ) -> None:
-    """Take folders of physical spectra into the pack that emulators are trained on.
+    """Add folders of computed spectra to the pack on which emulators are trained.
 
     Parameters
     ----------

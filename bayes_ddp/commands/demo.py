@@ -1,7 +1,7 @@
-"""The main job on the shipped default: simulate, read, fit, catalogue, pictures, recovery.
+"""The demonstration: simulated spectra are read, fitted and compared with their true labels.
 
-The stars are physical spectra that the emulator was not trained on, so its error shows; they are
-written to a DESI coadd file and read back by the reader of real files.
+The stars are physical spectra on which the emulator was not trained, so that its error is
+included. They are written to a DESI coadd file and read by the reader of real files.
 """
 
 from pathlib import Path
@@ -49,9 +49,9 @@ directory = "output"
 
 
 def simulate_files(folder: Path, *, stars: int, seed: int) -> np.ndarray:
-    """Write coadd-demo.fits, rvs-demo.fits and truth.fits to ``folder``; the truth [star label].
+    """Write coadd-demo.fits, rvs-demo.fits and truth.fits; returns the true labels [star label].
 
-    Each held-out spectrum is used under as many noise realisations as ``stars`` asks for.
+    The held-out spectra are repeated with other noise until there are ``stars`` of them.
     """
     held = read_held_out(find_model("held-out"))
     nodes = held.wave[:: len(held.wave) // (held.cont.shape[1] - 1)]
@@ -76,7 +76,7 @@ def simulate_files(folder: Path, *, stars: int, seed: int) -> np.ndarray:
 def demo(
     folder: Path, *, stars: int, seed: int, progress: pipeline.Progress, overwrite: bool = False
 ) -> tuple[dict[str, Any], str]:
-    """(figures, text to print) of the whole line, run in ``folder``; writes FOLDER/output.
+    """(figures, text to print) of all steps in ``folder``; writes FOLDER/output.
 
     overwrite : as in ``pipeline.run``.
     """
@@ -89,7 +89,7 @@ def demo(
     settings = config.load(run_file)
     if not settings.output.draws:
         raise ValueError(
-            f"{run_file} has [output] draws = false, and the recovery needs the draws. Set it to "
+            f"{run_file} has [output] draws = false, but the recovery needs the draws. Set it to "
             "true."
         )
     output = Path(settings.output.directory)
@@ -123,7 +123,7 @@ def demo(
 
 
 def _summaries(outcome: pipeline.Outcome) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """mean, sd [row label] and quantiles [4 row label] of every row; NaN where flagged."""
+    """mean, sd [row label] and quantiles [4 row label] of every row; NaN if flagged."""
     parts = [read_part(path) for path in outcome.parts]
     posterior = concatenate([part.posterior for part in parts if part is not None])
     mean = posterior.mean.copy()
@@ -132,7 +132,7 @@ def _summaries(outcome: pipeline.Outcome) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def recovery_table(outcome: pipeline.Outcome, truth: np.ndarray) -> list[Recovery]:
-    """Recovery of each label over the stars that have it in the catalogue, and no warning.
+    """Recovery of each label for stars that have it in the catalogue and have no warning.
 
     truth : [row label].
     """

@@ -1,4 +1,4 @@
-"""How far real stars lie from the model, pixel by pixel, out of the fits of a finished run.
+"""The mismatch of the model to real stars per pixel, from the residuals of a finished run.
 
 Every fitted star leaves a residual: data minus the model at its posterior mean. Brought to the
 model's rest grid, what many stars have in common, and what they scatter beyond their noise, is
@@ -35,10 +35,10 @@ from bayes_ddp.spectra.raw import RawSpectra
 __all__ = ["REGIONS", "Residuals", "excess", "measure", "rest_residuals"]
 
 REGIONS = (3900, 4400, 4800, 5300, 5800, 6800, 7600, 8900)
-"""Å, edges of the wavelength regions that the figures are given for."""
+"""Å, edges of the wavelength regions of the figures."""
 
 MIN_STARS = 10
-"""Fewer stars than this at a pixel say nothing about it."""
+"""Smallest number of stars for a mismatch at a pixel."""
 
 _EXCLUDED = FATAL | WARN.LABEL_EDGE | WARN.NOT_CONVERGED
 _SMOOTH_PIXELS = 2.0
@@ -66,7 +66,7 @@ def measure(
     snr
         Only stars whose median signal-to-noise ratio per pixel is above this.
     write
-        Put the spectrum beside the model's weights and the figures into its card.
+        Write the spectrum beside the model's weights and the figures into its card.
     picture
         PNG to draw; by default ``pictures/mismatch.png`` in the run's folder.
 
@@ -76,7 +76,7 @@ def measure(
     output = Path(run.output.directory)
     picture = picture or output / "pictures" / "mismatch.png"
     check_picture(picture)
-    # the mismatch itself must not be in the variance that is taken off
+    # the variance that is subtracted must not include the mismatch itself
     plain = replace(run, nuisance=replace(run.nuisance, mismatch=False))
     setup = open_run(plain)
     if write:
@@ -126,7 +126,7 @@ def _finished(output: Path, card: Card) -> Table:
     if (np.asarray(table["WARN"]) & int(WARN.NO_ERRORS)).any():
         raise ValueError(
             f"{output}: these spectra came without errors, so that noise and mismatch cannot be "
-            "told apart. Measure the mismatch on spectra with errors."
+            "separated. Measure the mismatch on spectra with errors."
         )
     return table
 

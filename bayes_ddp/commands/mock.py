@@ -1,4 +1,4 @@
-"""What ``bayes-ddp simulate`` does: draw a mock Galaxy, write it, check it, draw its figures."""
+"""The command ``simulate``: a mock Galaxy is drawn, written, checked and plotted."""
 
 import time
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from bayes_ddp.pipeline.run import Progress
 __all__ = ["CHECKED", "MOST_STARS", "Request", "make_mock", "simulate"]
 
 CHECKED = 100_000
-"""Stars that are kept in memory for ``--check``: the first ones, which are a fair sample."""
+"""Number of stars that ``--check`` keeps in memory: the first ones, which are a fair sample."""
 
 MOST_STARS = 5_000_000
 """With more, the truth would have over the 4 GiB that are read at once (files/structure.py)."""
@@ -24,7 +24,7 @@ MOST_STARS = 5_000_000
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: stars in the tables, stars with spectra, whether to check."""
+    """Options of a mock: number of stars, number of spectra, and whether to check it."""
 
     stars: int
     spectra: int = 0

@@ -17,7 +17,7 @@ from bayes_ddp.plots import galaxy as plots
 __all__ = ["PICTURES", "draw_check"]
 
 PICTURES = ("distributions", "kinematics", "abundances", "colour-magnitude", "orbits")
-"""Names of the pictures, without .png."""
+"""File names of the pictures without .png."""
 
 _NAMES = tuple(part.name for part in COMPONENTS)
 
@@ -36,7 +36,7 @@ def _figure(columns: int, rows: int = 1, width: float = 5.4) -> tuple[Figure, np
 
 
 def _key(figure: Figure, group: np.ndarray, *more: Line2D) -> None:
-    """A legend of the components that are there, over the whole figure."""
+    """Add a legend of the components in ``group`` above the figure."""
     marks = [
         Line2D([], [], marker="o", linestyle="none", color=plots.COLOURS[i], label=name)
         for i, name in enumerate(_NAMES)

@@ -1,6 +1,6 @@
-"""The reference pages of ``docs/`` that say what labels, columns and warnings there are.
+"""The reference pages of ``docs/`` on labels, columns of the catalogue and warnings.
 
-They come from the tables that the package itself uses, so they cannot differ from it.
+They are written from the tables that the code uses, so that both agree.
 """
 
 from collections.abc import Iterable
@@ -25,9 +25,9 @@ _SCOPES = {
 
 
 def write_pages(folder: Path) -> list[Path]:
-    """Write labels.md, catalogue.md and flags.md into ``folder``; the paths written.
+    """Write labels.md, catalogue.md and flags.md into ``folder``; returns their paths.
 
-    Raises OutputError where one of them is there and is no such page.
+    Raises OutputError if a file that is not such a page has one of these names.
     """
     pages = {"labels.md": _labels(), "catalogue.md": _catalogue(), "flags.md": _flags()}
     folder, written = Path(folder), []
@@ -68,19 +68,19 @@ def _catalogue() -> list[str]:
         "",
         PAGE_LINE,
         "",
-        "`catalogue.fits` is one FITS binary table, extension `CATALOGUE`, with one row for every "
-        "input spectrum whatever happened to it, in the order of the input. In the names below "
+        "`catalogue.fits` is one FITS binary table, extension `CATALOGUE`, with one row per input "
+        "spectrum, fitted or not, in the order of the input. In the names below "
         f"LABEL stands for {names}; ARM stands for B, R, Z (DESI) or B, R (LAMOST). A column of "
-        "the input that would take one of these names gets `_IN` behind its own.",
+        "the input with one of these names gets the suffix `_IN`.",
         "",
-        "The header says what it takes to make the file again: versions (`BDDPVER`, `JAXVER`, "
+        "The header has everything needed to reproduce the file: versions (`BDDPVER`, `JAXVER`, "
         "`NPYROVER`), the model and the SHA-256 of its weights (`EMULATOR`, `EMUSHA`), its scale "
         "(`CALSCALE`, `ABUNSCAL`), `SAMPLER`, `SEED` and which spectral types were fitted "
         "(`SPECSEL`). `WARNB00`, `WARNB01`, ... spell out the "
         "[warning bits](flags.md), `LABEL01`, `LABEL02`, ... the order of labels in `LABEL_MEAN`, "
         "`LABEL_COV`, `LABEL_MODE`, `PRIOR_MEAN` and `PRIOR_COV`.",
         "",
-        "FITS holds ASCII. A column with other letters, such as `NAME` with α Cen, has Python's "
+        "FITS stores ASCII. A column with other letters, such as `NAME` with α Cen, has Python's "
         "escapes (`\\u03b1 Cen`), and one of the cards `ESCAPE01`, `ESCAPE02`, ... names it; "
         "`bd.read_catalogue` and `bayes-ddp compare` undo them. Elsewhere: "
         "`text.encode().decode('unicode_escape')`.",
@@ -88,7 +88,7 @@ def _catalogue() -> list[str]:
         "`CREATOR` and `BDDPSHA` in the primary header mark the file as it was written: a run "
         "replaces it only while it is unchanged.",
         "",
-        *_table(("column", "unit", "type", "UCD", "what it is", "there"), rows),
+        *_table(("column", "unit", "type", "UCD", "description", "present"), rows),
     ]
 
 
@@ -102,7 +102,7 @@ def _flags() -> list[str]:
         "",
         PAGE_LINE,
         "",
-        "`WARN` is a sum of these bits; 0 means that nothing was noticed. "
+        "`WARN` is a sum of these bits; 0 means that no check failed. "
         "`bayes_ddp.flags.names(value)` gives the names. A star with one of the bits marked "
         "*no labels* has NaN in every label column; `NOT_STAR` and `BAD_RV` keep them in a "
         'run with `spectype = "any"`.',

@@ -1,4 +1,4 @@
-"""The pictures of a run: one star's fit and corner plot, a recovery, a comparison."""
+"""The pictures of a run: fit and corner figure of one star, recovery, comparison."""
 
 import io
 import warnings
@@ -34,19 +34,19 @@ __all__ = [
 
 
 def check_picture(path: Path) -> None:
-    """Raise ValueError for a name that does not end in .png, OutputError for a file not ours."""
+    """Raise ValueError unless the name ends in .png, OutputError if the file is not ours."""
     if path.suffix.lower() != ".png":
         raise ValueError(f"{path}: pictures are PNG. Give a name that ends in .png.")
     check_replaceable([path])
 
 
 def check_pictures(output: Path) -> None:
-    """Raise OutputError where a picture of a run would replace a file that is not ours."""
+    """Raise OutputError if a picture of a run would replace a file that is not ours."""
     check_replaceable(output / "pictures" / name for name in ("fit.png", "corner.png"))
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, at once or not at all; raises as ``check_picture``."""
+    """Write a figure as PNG, atomically; raises the errors of ``check_picture``."""
     check_picture(path)
     FigureCanvasAgg(figure)
     data = io.BytesIO()
@@ -58,9 +58,9 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def draw(outcome: Outcome, truth: np.ndarray | None = None) -> list[Path]:
-    """Fit and corner picture of one star of a run (``instructive_star``); the files written.
+    """Write fit and corner picture of one star of a run (``instructive_star``).
 
-    truth : [row label], drawn into the corner picture where known.
+    truth : [row label], true values for the corner picture. Returns the paths of the files.
     """
     star = instructive_star(outcome.table)
     if star is None:
@@ -80,26 +80,26 @@ def draw(outcome: Outcome, truth: np.ndarray | None = None) -> list[Path]:
     note = f"{_name(outcome.table, star)}, S/N {_snr(outcome.table)[star]:.0f}"
     written = [save(public.fit_figure(found, note), folder / "fit.png")]
     if outcome.draws is not None:
-        part, place = part_of(outcome.parts, star)
+        part, row = part_of(outcome.parts, star)
         known = None if truth is None else truth[star]
-        labels = public.measured(part.posterior, place)
+        labels = public.measured(part.posterior, row)
         if len(labels) > 1 and len(part.posterior.draws):  # a run may fix the others
-            corner = public.corner(part.posterior, place, labels=labels, truth=known)
+            corner = public.corner(part.posterior, row, labels=labels, truth=known)
             written.append(save(corner, folder / "corner.png"))
     return written
 
 
 def _name(table: Table, row: int) -> str:
-    """What identifies a row of the catalogue, at most 80 characters of it."""
+    """Identifier of a row of the catalogue, at most 80 characters."""
     name = str(table["SPECID" if "SPECID" in table.colnames else "NAME"][row])
     return name if len(name) <= 80 else f"{name[:79]}…"
 
 
 def instructive_star(table: Table) -> int | None:
-    """The row of a catalogue that the pictures show; None where no star was fitted.
+    """The row of a catalogue for the pictures; None if no star was fitted.
 
-    The star with most labels detected, without a warning if possible: a G or K star of at least a
-    sixth of the solar metallicity with an S/N of 50 to 100 where there is one.
+    Stars without a warning are preferred, then G and K stars with [Fe/H] above -0.8 and an S/N of
+    50 to 100, then stars with many detected labels.
     """
     fitted = np.isfinite(np.asarray(table["CHI2"]))
     if not fitted.any():
@@ -115,7 +115,7 @@ def instructive_star(table: Table) -> int | None:
 
 
 def _snr(table: Table) -> np.ndarray:
-    """[row], the largest median S/N of an arm; 0 where unknown."""
+    """[row], the largest median S/N of an arm; 0 if unknown."""
     columns = [name for name in table.colnames if name.startswith("SNR_")]
     return np.max(np.nan_to_num([np.asarray(table[name]) for name in columns]), axis=0)
 
@@ -129,7 +129,7 @@ def draw_recovery(
     names: tuple[str, ...],
     to: Path,
 ) -> Path:
-    """Estimates against truth, one panel per label.
+    """Draw estimates against true values, one panel per label.
 
     truth, mean, sd : [star label]. published : [star label] bool, values of the catalogue.
     """
@@ -141,7 +141,7 @@ def draw_recovery(
 
 
 def draw_comparison(result: ComparisonTable, to: Path) -> Path:
-    """Ours minus theirs, one panel per label, coloured by the first key of the bins or by S/N."""
+    """Draw ours minus theirs, one panel per label; colour is the first key of the bins or S/N."""
     columns = min(len(result.rows), 3 if len(result.rows) < 5 else 4)
     lines = -(-len(result.rows) // columns)
     figure = Figure(figsize=(4.1 * columns + 0.7, 3.5 * lines), layout="constrained")
@@ -175,7 +175,7 @@ def draw_comparison(result: ComparisonTable, to: Path) -> Path:
 
 
 def _typical_error(pair: Pairs) -> tuple[float, float]:
-    """Median error of theirs and of the difference; NaN where one side gives none."""
+    """Median error of theirs and of the difference; NaN if one side has none."""
     errors = pair.theirs_err, np.hypot(pair.ours_err, pair.theirs_err)
     known = [part[np.isfinite(part)] for part in errors]
     return tuple(float(np.median(part)) if len(part) else np.nan for part in known)  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""What ``bayes-ddp run`` and ``fit`` do: a run, its pictures, and the text about them."""
+"""The commands ``run`` and ``fit``: a run, its pictures, and its summary."""
 
 import time
 from pathlib import Path

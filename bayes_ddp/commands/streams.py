@@ -1,7 +1,7 @@
-"""The command line's streams and exit status: text on any terminal, pipes that close, errors.
+"""Output streams and exit status of the command line: encodings, closed pipes, errors.
 
-A character that the terminal's encoding lacks is written as ASCII: ``A`` for Å, and Python's
-escape for letters of names, so that names stay different.
+A character that is not in the encoding of the terminal is written as ASCII: ``A`` for Å, and an
+escape of Python for letters of names, so that names stay different.
 """
 
 import codecs
@@ -17,9 +17,9 @@ _ASCII = dict(zip("Å²³±×µ−–…≤≥", "A 2 3 +- x u - - ... <= >=".sp
 
 
 def run_command(action: Callable[[], object]) -> None:
-    """Call ``action``; one sentence and exit status 1 for anything the user can mend.
+    """Call ``action``; an error that the user can correct gives one sentence and exit status 1.
 
-    A reader of a pipe that has what it wanted, such as head, is no error.
+    A pipe that is closed by its reader, such as head, is not an error.
     """
     _prepare_streams()
     try:
@@ -48,7 +48,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _complain(text: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads stderr
+    with contextlib.suppress(OSError):  # stderr may be closed
         print(f"bayes-ddp: {text}", file=sys.stderr, flush=True)
 
 
@@ -56,7 +56,7 @@ def _prepare_streams() -> None:
     codecs.register_error("bayes_ddp", _to_ascii)
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)
-        if stream is None:  # closed: a file of results would be opened under its number
+        if stream is None:  # closed: the next file that is opened would get its descriptor
             empty = os.open(os.devnull, os.O_WRONLY)
             os.dup2(empty, descriptor)
             setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))
@@ -73,6 +73,6 @@ def _to_ascii(error: UnicodeError) -> tuple[str, int]:
 
 
 def _discard() -> None:
-    """Send what stdout still holds nowhere; else it is an error once more at the exit."""
+    """Redirect the rest of stdout to the null device; flushing it at exit would fail again."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What commands share: options that choose spectra, progress bar, figures for JSON."""
+"""Parts shared by commands: options that select spectra, progress bar, figures for JSON."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-__all__ = ["Overwrite", "Selection", "layout_words", "no_star_sentence", "plain", "progress_bar"]
+__all__ = ["Overwrite", "Selection", "layout_options", "no_star_sentence", "plain", "progress_bar"]
 
 Overwrite = Annotated[
     bool,
@@ -23,7 +23,7 @@ Overwrite = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Selection:
-    """Options of ``run`` and ``fit`` that stand for words of [input]; None where not given."""
+    """Options of ``run`` and ``fit`` that replace options of [input]; None if not set."""
 
     targetid: Annotated[
         list[int] | None,
@@ -55,31 +55,31 @@ class Selection:
         tuple[str, ...] | None,
         Parameter(
             consume_multiple=True,
-            help="What the catalogue of --catalog calls its columns: --columns VRAD=rv "
-            "VRAD_ERR=e_rv TARGETID=id. May be given again.",
+            help="Names of columns in the catalogue of --catalog that differ from the expected "
+            "ones: --columns VRAD=rv VRAD_ERR=e_rv TARGETID=id. May be given again.",
         ),
     ] = None
     skipexisting: Annotated[
         bool | None,
-        Parameter(help="Do nothing where the output folder has a catalogue already."),
+        Parameter(help="Do nothing if the output folder already has a catalogue."),
     ] = None
 
-    def given(self) -> dict[str, Any]:
-        """The words that were given, as a table for [input]."""
+    def options(self) -> dict[str, Any]:
+        """The options that were set, as a table for [input]."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        given = {name: value for name, value in values.items() if value is not None}
-        if "columns" in given:
-            pairs = [pair.partition("=") for pair in given["columns"]]
-            given["columns"] = {name.strip(): column.strip() for name, _, column in pairs}
-        return given
+        options = {name: value for name, value in values.items() if value is not None}
+        if "columns" in options:
+            pairs = [pair.partition("=") for pair in options["columns"]]
+            options["columns"] = {name.strip(): column.strip() for name, _, column in pairs}
+        return options
 
 
-def layout_words(words: Sequence[str]) -> dict[str, Any]:
-    """The table of words such as ``fwhm=2.5``, as the command line has them.
+def layout_options(words: Sequence[str]) -> dict[str, Any]:
+    """The table of ``KEY=VALUE`` options of the command line, such as ``fwhm=2.5``.
 
-    ``air`` is "header" where it is not among them. Raises ValueError for a word without ``=``.
+    ``air`` is "header" by default. Raises ValueError for an option without ``=``.
 
-    >>> layout_words(["air=true", "fwhm=2.5", "error=sigma"])
+    >>> layout_options(["air=true", "fwhm=2.5", "error=sigma"])
     {'air': True, 'fwhm': 2.5, 'error': 'sigma'}
     """
     table: dict[str, Any] = {"air": "header"}
@@ -101,20 +101,23 @@ def _word(text: str) -> bool | float | str:
 
 
 def no_star_sentence(number: int, spectype: str) -> str:
-    """What happened to ``number`` targets that are no stars, and what can be done about it."""
+    """Sentence on ``number`` targets that were not fitted as they are no stars, and the next step.
+
+    spectype : option of the run.
+    """
     if spectype == "any":
         return (
-            f"{number} of the targets that are no stars were not fitted all the same: too few "
-            "pixels, or no row in the catalogue."
+            f"{number} of the targets that are no stars were not fitted all the same: they have "
+            "too few pixels, or no row in the catalogue."
         )
     return (
-        f"{number} of the targets are no stars, says the survey, and were not fitted; --spectype "
-        "any fits them all the same."
+        f"{number} of the targets are no stars by their survey class and were not fitted; "
+        "--spectype any fits them too."
     )
 
 
 def plain(value: Any) -> Any:
-    """The same figures as JSON can hold them: None for NaN, plain numbers for NumPy's.
+    """The figures with types that JSON has: None for NaN, Python numbers for NumPy's.
 
     >>> plain({"bias": float("nan"), "stars": (3, 4)})
     {'bias': None, 'stars': [3, 4]}
@@ -130,7 +133,7 @@ def plain(value: Any) -> Any:
 
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar with rate and time to go, on stderr."""
+    """Context manager of a progress bar on stderr, with rate and remaining time."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -1,4 +1,4 @@
-"""The command ``train``: shipped emulators trained again, and how well each one does."""
+"""The command ``train``: the distributed emulators are trained and validated again."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

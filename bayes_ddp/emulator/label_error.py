@@ -1,10 +1,10 @@
-"""How far a network's own error moves the labels of a fit: what `_ERR` of a catalogue leaves out.
+"""Shifts of fitted labels due to the error of the network, which `_ERR` does not include.
 
-A fit compares a spectrum with the network. Where the network misses the physics by ``r``, the
-best fit moves by ``(J' W J + P)^-1 J' W r``, with the network's derivatives ``J`` by label, the
-weights ``W`` of a fit at the stated S/N and the labels' ranges as prior ``P``. Both sides are
+If the network differs from the physics by ``r``, the best fit shifts by
+``(J' W J + P)^-1 J' W r``, with the network's derivatives ``J`` by label, the weights ``W`` of a
+fit at the stated S/N and the precision ``P`` of a prior with the labels' ranges. Both spectra are
 divided by their pseudo-continuum (Eq. 1-2 of the paper) first, as in a fit. ``r`` is out of fold,
-so the network has not seen the star.
+so that the network was not trained on the star.
 """
 
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SNR", "label_shifts"]
 
 SNR = 100.0
-"""Per pixel of the working grid, of the fits whose labels are moved."""
+"""S/N per pixel of the working grid for which the shifts are computed."""
 
 _STARS = 400
 _BATCH = 25
@@ -35,12 +35,12 @@ def label_shifts(
     *,
     error: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of the stars looked at, and how far the network's error moves each of them.
+    """(labels of a sample of stars, shifts of these labels due to the network's error).
 
     Parameters
     ----------
     network
-        Whose derivatives are taken.
+        Network whose derivatives are used.
     known, residual : residual is [spectrum pixel], network - physics, out of fold.
     error : [pixel], the network's error spectrum.
 
@@ -65,7 +65,7 @@ def _shift(
     residual: np.ndarray,
     error: np.ndarray,
 ) -> np.ndarray:
-    """[star label] of some spectra."""
+    """[star label], shifts for the spectra ``rows``."""
     at = known.labels[rows]
     width = np.asarray(known.space.high) - np.asarray(known.space.low)
     step = _STEP * width * np.eye(known.space.size)

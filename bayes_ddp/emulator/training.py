@@ -1,4 +1,4 @@
-"""Training a network on the physical spectra, from a ``train.toml`` and nothing else.
+"""Training of a network on the physical spectra, with the settings of a ``train.toml``.
 
 Spectra are degraded to the working grid and divided by their pseudo-continuum with the operator
 that ``prepare`` uses on data. ``kind = "PixelNetwork"`` trains the paper's network (``pixels``).
@@ -143,7 +143,7 @@ def train_model(
     """
     if not (folder / "train.toml").is_file():
         raise ValueError(
-            f"{folder} has no train.toml, which tells how a model is trained. Name a folder of "
+            f"{folder} has no train.toml with the settings of a training. Name a folder of "
             f"{folder.parent} that has one, or give no name to train all of them."
         )
     check_replaceable(model_files(folder))

@@ -1,4 +1,4 @@
-"""Dust: how much lies in front of a star, and how much each band loses by it.
+"""Reddening by a model of Galactic dust, and the extinction in each band.
 
 E(B-V) is on the scale of Schlegel, Finkbeiner & Davis (1998), as DESI's FIBERMAP has it, which by
 Schlafly & Finkbeiner (2011) means A_V = 2.742 E(B-V). Gaia and 2MASS: the difference of MIST's
@@ -28,7 +28,7 @@ _LOCAL = 0.26
 """mag of E(B-V) per kpc in the plane at the Sun: 0.026 to the pole, (?) between the 0.015 and 0.05
 of maps at high latitude."""
 
-_STEPS, _FARTHEST = 200, 30.0  # kpc; there is no dust beyond
+_STEPS, _FARTHEST = 200, 30.0  # number of steps; kpc, beyond which there is no dust
 
 
 def extinction(
@@ -52,7 +52,7 @@ def extinction(
 
 
 def dust(lon: np.ndarray, lat: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """E(B-V) [star] in front of stars at Galactic lon, lat (rad) and distance (kpc).
+    """[star], mag, foreground E(B-V) of stars at Galactic lon, lat (rad) and distance (kpc).
 
     An exponential disc of dust, integrated along the line of sight by the midpoint rule on fixed
     cells that grow with distance (to 1e-3 of the result above 10 degrees of latitude). It never

@@ -1,4 +1,4 @@
-"""Mass, age and metallicity of a star to its Teff, log g and luminosity (MIST isochrones).
+"""Teff, log g and luminosity of a star from mass, age and metallicity (MIST isochrones).
 
 Between the tabulated [Fe/H] and ages, stars of equal evolutionary phase (EEP) are interpolated
 linearly, initial mass included, so that turn-off and giant branch keep their shapes (Dotter 2016).
@@ -22,7 +22,7 @@ _SUN = 4.438, 3.7617  # log g and log Teff of the Sun
 
 
 def effective_metallicity(feh: np.ndarray, alpha_fe: np.ndarray) -> np.ndarray:
-    """[M/H] of a solar-scaled isochrone that stands for these [Fe/H] and [alpha/Fe].
+    """[M/H] of the solar-scaled isochrone that approximates these [Fe/H] and [alpha/Fe].
 
     Salaris, Chieffi & Straniero (1993), ApJ 414, 580, with f = 0.69.
 
@@ -34,7 +34,7 @@ def effective_metallicity(feh: np.ndarray, alpha_fe: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class StarProperties:
-    """What isochrones say of stars, each [star]; NaN for dead stars and those too light.
+    """Properties of stars from isochrones, each [star]; NaN beyond the ends of an isochrone.
 
     teff : K. logg. log_lum : log10 L / L_sun. mass : present mass, M_sun. eep : equal
     evolutionary phase (202 zero age, 353 and 454 middle and end of the main sequence, 605 tip of
@@ -109,12 +109,12 @@ class Isochrones:
         return _properties(log_teff, logg, log_lum, eep=(FIRST_EEP + eep).astype(float))
 
     def _corners(self, feh: np.ndarray, log_age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """([corner, (feh, age), star] places in the grid, [corner star] weights)."""
-        places, parts = [], []
+        """([corner, (feh, age), star] grid indices, [corner star] weights)."""
+        indices, parts = [], []
         for nodes, values in ((self.feh, feh), (self.log_age, log_age)):
             inside = np.clip(np.atleast_1d(np.asarray(values, float)), nodes[0], nodes[-1])
             at = np.clip(np.searchsorted(nodes, inside, side="right") - 1, 0, len(nodes) - 2)
-            places.append(at)
+            indices.append(at)
             parts.append((inside - nodes[at]) / (nodes[at + 1] - nodes[at]))
         cells, weight = [], []
         for i in (0, 1):
@@ -123,7 +123,7 @@ class Isochrones:
                 # a corner without weight may be an isochrone that ends earlier: stay on the other
                 near = [
                     np.where(part > 0, at + k, at)
-                    for at, part, k in zip(places, parts, (i, j), strict=True)
+                    for at, part, k in zip(indices, parts, (i, j), strict=True)
                 ]
                 cells.append(near)
                 weight.append(share)
@@ -153,7 +153,7 @@ def _properties(
 
 
 def _filled(grid: np.ndarray) -> np.ndarray:
-    """The grid with phases missing inside an isochrone interpolated over."""
+    """The grid with missing phases within an isochrone interpolated."""
     full, eep = grid.copy(), np.arange(grid.shape[2])
     for row in full.reshape(-1, grid.shape[2]):
         known = np.flatnonzero(np.isfinite(row))
@@ -165,7 +165,7 @@ def _filled(grid: np.ndarray) -> np.ndarray:
 
 @cache
 def load_isochrones() -> Isochrones:
-    """The isochrones of ``models/mist``."""
+    """The isochrones of ``models/mist``; raises ValueError if the checksum is not the card's."""
     tables = load_tables()
     stars = ("initial_mass", "log_teff", "logg", "log_lum")
     return Isochrones(

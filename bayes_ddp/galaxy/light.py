@@ -1,7 +1,7 @@
-"""From what a mock star is (mass, age, abundances, companion, dust) to its labels and magnitudes.
+"""Labels and magnitudes of a mock star from mass, age, abundances, companion and dust.
 
-One road for drawing and for checking: the magnitudes of a truth table are recomputed from its
-columns by the same functions, and must agree.
+Drawing and checking use the same functions: the magnitudes of a truth table, computed again from
+its columns, must agree.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ ALPHA = ("mg_fe", "si_fe", "ca_fe")
 
 
 def effective_feh(star: Columns) -> np.ndarray:
-    """[star], metallicity of the isochrones that stars with these ``feh`` and ``ALPHA`` follow."""
+    """[star], metallicity of the isochrones of stars with these ``feh`` and ``ALPHA``."""
     alpha = np.mean([star[name] for name in ALPHA], axis=0)
     return effective_metallicity(star["feh"], np.clip(alpha, -0.1, 0.6))
 
@@ -72,13 +72,13 @@ def single_magnitudes(star: Columns) -> Columns:
 
 
 def combine(first: Columns, second: Columns) -> Columns:
-    """Magnitudes of two stars together; a companion of NaN gives no light."""
+    """Total magnitudes of two stars; a companion with NaN does not contribute."""
     more = {band: np.nan_to_num(10 ** (-0.4 * second[band])) for band in BANDS}
     return {band: -2.5 * np.log10(10 ** (-0.4 * first[band]) + more[band]) for band in BANDS}
 
 
 def apparent_magnitudes(star: Columns) -> Columns:
-    """Apparent magnitudes of each system, from what the truth says of it.
+    """Apparent magnitudes of each system from the columns of the truth.
 
     star : as above, and distance (kpc) and ebv (mag). Both stars of a pair are dimmed alike, by
     the extinction of the primary's spectrum.

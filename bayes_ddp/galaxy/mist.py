@@ -1,4 +1,4 @@
-"""The tables of MIST as this package carries them, and how they are made from the original ones.
+"""The tables of MIST in this package, and their computation from the original tables.
 
 ``python -m bayes_ddp.galaxy.mist FOLDER models/mist`` reads isochrones.npz and
 bolometric_corrections.npz (arrays ``columns`` and ``values``) and puts them on regular grids:
@@ -43,14 +43,14 @@ BANDS = tuple(_BANDS)
 
 
 def load_tables() -> dict[str, np.ndarray]:
-    """The grids of ``models/mist``; raises ValueError where the file is not the card's."""
+    """The grids of ``models/mist``; raises ValueError if the checksum is not the card's."""
     path = find_model("mist") / "tables.safetensors"
     check_sha256(path)
     return {name: np.asarray(values, float) for name, values in load_file(path).items()}
 
 
 def build(folder: Path, to: Path) -> None:
-    """Make the grids from the original tables in ``folder`` and write them with their card."""
+    """Compute the grids from the original tables in ``folder`` and write them with their card."""
     isochrones, corrections = (
         _read(folder / "isochrones.npz"),
         _read(folder / "bolometric_corrections.npz"),

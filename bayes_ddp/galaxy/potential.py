@@ -1,8 +1,8 @@
-"""galpy behind one door: MWPotential2014, actions and orbit parameters, and the Sun's place in it.
+"""The interface to galpy: MWPotential2014, actions, orbit parameters, position of the Sun.
 
 ``import galpy`` reads ``.galpyrc`` from the current folder, writes one to the home folder and may
-look for updates on the network. Here, and only here, it is imported from an empty folder with a
-configuration of its own; scales are always passed and never taken from a configuration.
+look for updates on the network. It is imported only here, from an empty folder with a separate
+configuration; scales are always passed and never taken from a configuration.
 
 Actions are those of the Staeckel approximation (Binney 2012; Bovy 2015), with the focal length
 that the potential itself suggests at each (R, z). J_phi is positive for the Sun.
@@ -27,7 +27,7 @@ __all__ = ["PRESET", "Preset", "circular_speed", "energy", "escape_speed", "orbi
 
 @dataclass(frozen=True)
 class Preset:
-    """The Sun's place and motion, and the scale of the potential; they belong together.
+    """Position and velocity of the Sun and the scale of the potential, a consistent set.
 
     r0, z0 : kpc. vc : km/s, circular speed at r0. sun : km/s, (U, V + vc, W).
     """
@@ -71,12 +71,12 @@ def _empty_folder() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _galpy() -> SimpleNamespace:
-    """What is used of galpy; the potential and all arguments are in its natural units."""
+    """The parts of galpy that are used; potential and arguments are in its natural units."""
     with _empty_folder(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells which of its optional parts are absent
+        warnings.simplefilter("ignore")  # galpy warns about missing optional dependencies
         from galpy.actionAngle import actionAngleStaeckel, estimateDeltaStaeckel
         from galpy.potential import MWPotential2014, evaluatePotentials, vcirc
-    # galpy's bulge has another zero than its disc and halo: at infinity all of it shall be 0.
+    # galpy's bulge has another zero point than its disc and halo; here all are 0 at infinity.
     far = float(evaluatePotentials(MWPotential2014, 1e6, 0.0))
     return SimpleNamespace(
         potential=lambda R, z: evaluatePotentials(MWPotential2014, R, z) - far,
@@ -144,7 +144,7 @@ def orbits(position: np.ndarray, velocity: np.ndarray) -> dict[str, np.ndarray]:
     km/s, positive v_phi along the Sun's rotation.
 
     Returns name -> [star], one entry per row of ``ORBIT_COLUMNS``. Stars that are unbound or not
-    finite are NaN but for the energy and J_phi, which need no orbit.
+    finite are NaN except for the energy and J_phi, which do not need an orbit.
     """
     finder = _galpy().actions
     finite = np.isfinite(position).all(axis=1) & np.isfinite(velocity).all(axis=1)

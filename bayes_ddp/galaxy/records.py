@@ -16,10 +16,10 @@ __all__ = ["DistancePosterior", "OrbitPosterior"]
 
 @dataclass(frozen=True, repr=False)
 class _Draws:
-    """What the records share.
+    """The fields and methods that both records share.
 
     ids : [star] identifiers.
-    log_weight : [draw star], -inf for draws that do not count.
+    log_weight : [draw star], -inf for draws of weight 0.
     quantities : name -> [draw star].
     warn : [star] int64, bits of ``WARN``.
     """

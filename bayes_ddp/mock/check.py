@@ -1,4 +1,4 @@
-"""Figures that a mock should reproduce: what the paper says of DESI's stars, and the inputs.
+"""Figures of a mock for comparison with the paper's statements on DESI stars and with the inputs.
 
 The paper (Zhang et al., DD-Payne on DESI EDR) counts stars with S/N > 10 in the blue arm: about
 30 % have [Fe/H] < -1, 5.9 % are beyond 10 kpc and 0.55 % beyond 35 kpc (11,216 and 1,043 of
@@ -18,7 +18,7 @@ from bayes_ddp.mock.survey import TARGET
 __all__ = ["MIN_SNR", "check", "format_check", "profile", "recomputed_difference"]
 
 MIN_SNR = 10.0
-"""S/N per pixel of the blue arm above which the paper counts."""
+"""Smallest S/N per pixel in the blue arm of the stars that the paper counts."""
 
 _PAPER: dict[str, float] = {
     "feh_below_-1": 0.30,
@@ -73,7 +73,7 @@ def check(stars: Mock) -> dict[str, Any]:
 
 
 def recomputed_difference(stars: Mock) -> float:
-    """mag, largest difference of any magnitude from what the truth's columns give again."""
+    """mag, largest difference between a magnitude and its value recomputed from the truth."""
     again = apparent_magnitudes(stars.truth)
     return float(max(np.abs(again[band] - stars.truth[f"mag_{band}"]).max() for band in BANDS))
 

@@ -165,4 +165,4 @@ TRUTH = (
     ),
     *(Field(column, true(column.name)) for column in ORBIT_COLUMNS),
 )
-"""Everything that is known of each star."""
+"""True values of each star."""

@@ -1,8 +1,8 @@
 """The components of the mock Galaxy: one record each, and the densities they follow.
 
-A plausible Milky Way, not a fit to one. Every number has its paper beside it; ``(?)`` marks those
-that are choices, which may be changed without contradicting anybody. Lengths are kpc, velocities
-km/s, ages Gyr, abundances dex.
+The model is plausible but not fitted to data. Every number has its paper beside it; ``(?)`` marks
+choices without a published value. Lengths are in kpc, velocities in km/s, ages in Gyr, abundances
+in dex.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Knots:
-    """A broken line with constant ends: y at each x, and the spread about it."""
+    """A piecewise linear relation with constant ends: y at each x, and the spread about it."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]

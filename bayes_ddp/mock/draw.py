@@ -1,4 +1,4 @@
-"""A mock Milky Way as a magnitude-limited survey sees it, with everything known of each star.
+"""Stars of a magnitude-limited survey are drawn from a mock Milky Way, with their true values.
 
 Candidates come from ``sightlines`` in proportion to the density; each draws [Fe/H], age, elements
 and mass from its component, goes through the isochrones to a spectrum's labels and to magnitudes,
@@ -50,7 +50,7 @@ _NOISE = 0.3  # mag by which noise may bring a star across a limit
 
 @dataclass(frozen=True)
 class Settings:
-    """What is drawn.
+    """Settings of the draw.
 
     seed : of everything. bright, faint : limits of the survey in dereddened r; 19 is DESI's main
         survey, 20 its survey validation.
@@ -111,12 +111,12 @@ def iter_chunks(count: int, settings: Settings) -> Iterator[Mock]:
 
 
 def draw_stars(count: int, settings: Settings | None = None) -> Mock:
-    """``count`` stars at once."""
+    """``count`` stars as one record; raises ValueError for a count below one."""
     return join(list(iter_chunks(count, settings or Settings())))
 
 
 def join(parts: Sequence[Mock]) -> Mock:
-    """One after the other."""
+    """The rows of all parts, concatenated."""
     truth = {n: np.concatenate([p.truth[n] for p in parts]) for n in parts[0].truth}
     seen = {n: np.concatenate([p.seen[n] for p in parts]) for n in parts[0].seen}
     mean = float(np.mean([p.density for p in parts]))
@@ -158,7 +158,7 @@ def draw_chunk(number: int, settings: Settings) -> Mock:
 def _per_component(
     component: np.ndarray, draw: Callable[[Component, np.ndarray], Columns]
 ) -> Columns:
-    """Name -> [star] (or [star n]) of what each component draws for the rows that are its own."""
+    """Name -> [star] (or [star n]), values that each component draws for its own rows."""
     result: Columns = {}
     for i, part in enumerate(COMPONENTS):
         rows = np.flatnonzero(component == i)
@@ -173,7 +173,7 @@ def _take(columns: Columns, keep: np.ndarray) -> Columns:
 
 
 def _shining(places: Candidates, limits: tuple[float, float], rng: np.random.Generator) -> Columns:
-    """Stars that live and, dust taken away, are within the limits: labels and light."""
+    """Labels and magnitudes of the stars that are alive and within the dereddened limits."""
     star = _per_component(
         places.component, lambda part, rows: _born(part, places.position[rows, 0], rng)
     )
@@ -198,7 +198,7 @@ def _shining(places: Candidates, limits: tuple[float, float], rng: np.random.Gen
 
 
 def _moving(star: Columns, rng: np.random.Generator) -> Columns:
-    """The other elements, microturbulence and the motion of stars."""
+    """The stars with further elements, microturbulence and velocities."""
     component, position = star["component"], star["position"]
     drawn = _per_component(
         component,
@@ -222,7 +222,7 @@ def _moving(star: Columns, rng: np.random.Generator) -> Columns:
 def _observed(
     star: Columns, settings: Settings, rng: np.random.Generator
 ) -> tuple[Columns, Columns]:
-    """(what is measured, the truth) of the stars that the survey targets."""
+    """(measured values, true values) of the stars that the survey targets."""
     true = apparent_magnitudes(star)
     column = dust(star["lon"], star["lat"], np.full(len(star["lon"]), _BEYOND))
     motion = {key: star[key] for key in ("parallax", "pmra", "pmdec")}

@@ -86,7 +86,7 @@ def draw_alpha(component: Component, feh: np.ndarray, rng: np.random.Generator) 
 def draw_others(
     component: Component, feh: np.ndarray, logg: np.ndarray, *, rng: np.random.Generator
 ) -> Draws:
-    """Name -> [star] of C, N, Al, Cr, Mn, Ni; ``logg`` tells how far a giant has mixed."""
+    """Name -> [star] of C, N, Al, Cr, Mn, Ni; ``logg`` sets the mixing of giants."""
     normal = rng.standard_normal((6, len(feh)))
     depleted, enriched, cemp, excess = rng.random((4, len(feh)))
     carbon = _CARBON(feh) + _CARBON.sd * normal[0]

@@ -1,7 +1,7 @@
 """A column of the mock with the source of its values, and the columns that several tables share.
 
-FITS does not tell upper from lower case, so the magnitudes of the Legacy Surveys are LS_G, LS_R
-and LS_Z beside Gaia's G.
+FITS column names are case-insensitive, so the magnitudes of the Legacy Surveys are LS_G, LS_R and
+LS_Z, distinct from Gaia's G.
 """
 
 from collections.abc import Callable

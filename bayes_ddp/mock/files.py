@@ -1,4 +1,4 @@
-"""The mock's tables as FITS files, written as stars are drawn, so that a million fit in memory.
+"""The tables of the mock are written to FITS files while stars are drawn, in little memory.
 
 Rows go to one spool a table; the files are put together at the end, with checksums of their data,
 and take their names only when they are whole. The same stars give the same bytes.
@@ -42,7 +42,7 @@ _PIECE = BLOCK * 512
 def check_folder(
     folder: Path, provenance: Mapping[str, Any], *, more: Sequence[Path], overwrite: bool
 ) -> None:
-    """Raise OutputError where a mock would replace a file that is not ours, or another mock.
+    """Raise OutputError if a mock would replace a file that is not ours, or another mock.
 
     provenance : as in ``TableFiles.finish``. more : further files that will be written.
     overwrite : whether a mock with another seed or other limits may be replaced.
@@ -67,7 +67,7 @@ def check_folder(
 
 
 class TableFiles:
-    """The three files of a mock in the making; a context manager.
+    """Context manager that writes the three files of a mock.
 
     >>> with TableFiles(Path("/no/such/folder")) as files:
     ...     pass
@@ -145,7 +145,7 @@ def _pieces(spool: IO[bytes]) -> Iterator[bytes]:
 
 
 def _dtype(fields: tuple[Field, ...], *, raw: bool = False) -> np.dtype:
-    """A row; ``raw`` as its bytes stand in a file, else as Astropy takes it for a header."""
+    """NumPy type of a row; ``raw`` as in the file, else as Astropy needs it for a header."""
     kinds = []
     for column in (field.column for field in fields):
         dtype = "u1" if raw and column.dtype == "bool" else column.dtype

@@ -1,4 +1,4 @@
-"""Where stars are and how they move, between the sky and the Galaxy, and the velocities they draw.
+"""Conversion of positions and velocities between sky and Galaxy, and draws of velocities.
 
 The change of frame is linear, so its matrix is taken once from Astropy's Galactocentric frame with
 the preset's Sun and used on plain arrays; a test holds it to Astropy star by star. Cylindrical
@@ -33,7 +33,7 @@ _DISC_FALL = 8.0  # kpc (?), length over which a disc's velocity widths fall
 
 @dataclass(frozen=True)
 class Sky:
-    """What is seen of positions and motions.
+    """Observed positions and motions.
 
     ra, dec : [star] degrees, ICRS. distance : kpc. pmra (with cos dec), pmdec : mas/yr.
     vrad : km/s, barycentric.
@@ -121,7 +121,7 @@ def galactocentric(sky: Sky) -> tuple[np.ndarray, np.ndarray]:
 
 
 def observed(position: np.ndarray, velocity: np.ndarray) -> Sky:
-    """What the Sun's observer sees of stars at (R, phi, z) that move with (v_R, v_phi, v_z)."""
+    """Observables of stars at (R, phi, z) with velocities (v_R, v_phi, v_z), from the Sun."""
     R, phi, z = position.T
     v_r, v_phi, v_z = velocity.T
     x = np.stack([-R * np.cos(phi), R * np.sin(phi), z], 1) - _sun()

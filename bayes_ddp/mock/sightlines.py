@@ -1,4 +1,4 @@
-"""Where candidates for a magnitude-limited sample are drawn: cells of sky and distance modulus.
+"""Candidates for a magnitude-limited sample are drawn in cells of sky and distance modulus.
 
 A star at some distance is seen only if its absolute magnitude lies in the window that the survey's
 limits leave there. For every component and distance modulus a window of initial masses is found
@@ -22,7 +22,7 @@ from bayes_ddp.mock.kinematics import from_galactic, galactic_to_icrs
 __all__ = ["DEC_LOW", "LAT_LOW", "Candidates", "Cells", "draw_candidates", "make_cells"]
 
 LAT_LOW = 20.0
-"""Degrees: the survey looks no nearer to the Galactic plane."""
+"""Degrees, smallest Galactic latitude of the survey, absolute value."""
 
 DEC_LOW = -20.0
 """Degrees (?): the southern end of the survey."""
@@ -39,7 +39,7 @@ Magnitude = Callable[[Component, np.ndarray, np.random.Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class Cells:
-    """What candidates are drawn from.
+    """The cells from which candidates are drawn.
 
     rate : [component lon lat modulus], upper bound of the expected candidates in a cell, up to
         the number of thin-disc stars per kpc3 at the Sun.
@@ -55,7 +55,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Positions that were drawn, and the masses that could be seen there.
+    """Drawn positions, and the range of masses that are observable there.
 
     component : [star], position in ``COMPONENTS``. lon, lat : rad, Galactic. distance : kpc.
     position : [star 3], (R, phi, z). mass_low, mass_high : Msun.
@@ -120,7 +120,7 @@ def _mass_windows(
     *,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest mass [modulus] that can be seen; the same where nothing can."""
+    """Lowest and highest observable mass [modulus]; equal if none is observable."""
     every = np.exp(rng.uniform(np.log(KROUPA_LOW), np.log(6.0), 12_000))
     mass = np.concatenate([every, rng.uniform(0.65, 1.15, 12_000)])  # more near the turn-off
     seen = magnitude(component, mass, rng)
@@ -136,7 +136,7 @@ def _mass_windows(
 
 
 def draw_candidates(cells: Cells, count: int, rng: np.random.Generator) -> Candidates:
-    """Candidates left of ``count`` cells drawn; fewer, since a cell is larger than its stars."""
+    """Candidates from ``count`` draws of a cell; some draws are rejected by the density."""
     total = np.cumsum(cells.rate, axis=None)
     cell = np.searchsorted(total, rng.random(count) * total[-1], side="right")
     component, i_lon, i_lat, i_mod = np.unravel_index(cell, cells.rate.shape)

@@ -1,4 +1,4 @@
-"""Spectra of some of the mock's stars, as DESI coadd files that the readers take.
+"""Spectra of some stars of the mock are written as DESI coadd files.
 
 A star gets a spectrum if the emulator knows its labels: within its range, and with a velocity that
 leaves the arms covered. The emulator gives flux over a smooth continuum; a black body of the
@@ -95,7 +95,7 @@ class Chosen:
 
     @classmethod
     def join(cls, parts: list["Chosen"]) -> "Chosen":
-        """One after the other."""
+        """The rows of all parts, concatenated."""
         return cls(
             *(
                 np.concatenate([getattr(p, name) for p in parts])
@@ -112,7 +112,7 @@ def coadd_path(folder: Path, number: int) -> Path:
 def check_spectra(folder: Path, stars: int, *, overwrite: bool) -> list[Path]:
     """The files that ``write_spectra`` writes for at most so many stars.
 
-    Raises OutputError where the folder has spectra of more stars, unless ``overwrite``.
+    Raises OutputError if the folder has spectra of more stars, unless ``overwrite``.
     """
     if not stars:
         return []

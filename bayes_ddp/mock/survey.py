@@ -1,4 +1,4 @@
-"""What a survey like DESI, with Gaia and 2MASS, measures of the mock stars, and whom it targets.
+"""Simulated measurements of mock stars by DESI, Gaia and 2MASS, and the target selection.
 
 Errors are Gaussian and depend on magnitude alone. Sources: Gaia Collaboration, Lindegren et al.
 (2021, A&A 649, A2) and Riello et al. (2021) for Gaia (E)DR3; Skrutskie et al. (2006) for 2MASS;
@@ -27,7 +27,7 @@ __all__ = [
 Bands = dict[str, np.ndarray]
 
 LIMITS_2MASS = {"J": 15.8, "H": 15.1, "Ks": 14.3}
-"""mag, 10-sigma limits of 2MASS; what looks fainter is not detected."""
+"""mag, 10-sigma limits of 2MASS; stars that appear fainter are not detected."""
 
 _ASTROMETRY = (
     (13.0, 15.0, 17.0, 18.0, 19.0, 20.0, 21.0),
@@ -44,7 +44,7 @@ _MAP_SCATTER = 0.10  # (?) of the dust map, relative
 
 
 class TARGET(IntFlag):
-    """Classes of targets, and what else is known of a star's selection."""
+    """Target classes and further bits of the selection of a star."""
 
     MAIN_BLUE = 1
     MAIN_RED = 2
@@ -54,7 +54,7 @@ class TARGET(IntFlag):
 
 @dataclass(frozen=True)
 class Seen:
-    """What is measured of each star; NaN where it is not detected.
+    """Measured values of each star; NaN if it is not detected.
 
     magnitudes, errors : band -> [star] mag. parallax, pmra, pmdec : mas, mas/yr.
     astrometric_error : [star], mas and mas/yr. ebv : mag, of the dust map.

@@ -1,4 +1,4 @@
-"""What things are (``bayes-ddp info``)."""
+"""Descriptions of files, folders and models (``bayes-ddp info``)."""
 
 from bayes_ddp.commands.info.files import describe
 

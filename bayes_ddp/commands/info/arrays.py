@@ -1,4 +1,4 @@
-"""What is in a table or an archive of arrays, so that [input.table] can be written for it."""
+"""Content of a table or an archive of arrays, as needed to write [input.table]."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +14,9 @@ __all__ = ["describe_arrays"]
 
 
 def describe_arrays(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """(figures, lines to print): every array's shape, type and range, and the metadata's names.
+    """(figures, lines to print): shape, type and range of every array, and names of metadata.
 
-    Raises BadFileError for files that are no table or archive of arrays.
+    Raises BadFileError for a file that is not a table or an archive of arrays.
     """
     content = read_content(path)
     arrays = {name: _figures(values) for name, values in content.arrays.items()}
@@ -39,7 +39,7 @@ def describe_arrays(path: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def _stated(meta: Mapping[str, Any]) -> str:
-    """What the file says about its wavelengths, and what is assumed where it does not."""
+    """Text on medium and unit of the wavelengths, from the metadata or by default."""
     air = stated_air(meta)
     medium = "in air" if air else "in vacuum" if air is False else "air or vacuum is not stated"
     unit = meta.get("wave_unit")

@@ -1,4 +1,4 @@
-"""A picture of the density that a model was trained on: training labels and draws of the prior."""
+"""A picture of the training labels of a model and of draws of its default prior."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ _SHOWN = 2_000
 def draw_density(model: str, to: Path) -> Path:
     """Draw labels of the training spectra and of the default prior of a model into a PNG.
 
-    Raises ValueError for a name that does not end in .png, and for what is no model; OutputError
-    where a file that is not ours has that name.
+    Raises ValueError for a name that does not end in .png and for an unknown model; OutputError if
+    a file that is not ours has that name.
     """
     check_picture(to)
     emulator = load_emulator(model)
@@ -52,9 +52,9 @@ def draw_density(model: str, to: Path) -> Path:
 
 
 def training_labels(card: Card) -> np.ndarray:
-    """[spectrum label] of the physical spectra that a model was trained on.
+    """[spectrum label], labels of the physical spectra on which a model was trained.
 
-    No rows where the pack of physical spectra is not there, or has none of them.
+    It has no rows if the pack of physical spectra is missing or has none of them.
     """
     try:
         library = read_pack(find_model("physics-lte"))

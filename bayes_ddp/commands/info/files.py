@@ -1,7 +1,7 @@
-"""What a file, folder or model is, for ``bayes-ddp info``.
+"""Description of a file, folder or model, for ``bayes-ddp info``.
 
-Everything is read with the readers that a run uses, so a file that can be described can be read.
-Each kind gives its figures, which are plain numbers and texts, and the lines that show them.
+All files are read with the readers of a run, so a file that can be described can also be fitted.
+The description of each kind has figures, which are plain numbers and texts, and lines of text.
 """
 
 import tomllib
@@ -32,11 +32,11 @@ from bayes_ddp.tables.values import real
 
 __all__ = ["describe"]
 
-Told = tuple[dict[str, Any], list[str]]
-"""Figures of one thing and the lines that show them."""
+Description = tuple[dict[str, Any], list[str]]
+"""(figures, lines of text) of one description."""
 
 _FORMATS = [survey for survey in SURVEYS.values() if not survey.needs_layout]
-"""Surveys whose files need no description."""
+"""Surveys with a fixed file format."""
 
 _KINDS = (
     f"spectra of {', '.join(survey.title for survey in _FORMATS)}, a redrock file or RVS "
@@ -59,15 +59,15 @@ _PROVENANCE = (
 
 
 def describe(path: str) -> tuple[dict[str, Any], str]:
-    """(figures, text to print) of what ``path`` names: a file, a folder or a shipped model.
+    """(figures, text to print) of a file, a folder or a distributed model.
 
-    Figures hold plain numbers and texts; None where a number is not known. Raises ValueError, with
-    what can be described, for anything else; BadFileError for damaged files.
+    Figures are plain numbers and texts; None if unknown. Raises ValueError with the supported
+    kinds for anything else, and BadFileError for damaged files.
     """
-    place = Path(path)
-    if place.is_dir():
-        figures, lines = _folder(place)
-    elif place.exists():
+    location = Path(path)
+    if location.is_dir():
+        figures, lines = _folder(location)
+    elif location.exists():
         figures, lines = _file(check_file(path))
     else:
         try:
@@ -81,7 +81,7 @@ def describe(path: str) -> tuple[dict[str, Any], str]:
     return plain(figures), "\n".join(lines)
 
 
-def _folder(folder: Path) -> Told:
+def _folder(folder: Path) -> Description:
     if (folder / "card.toml").is_file():
         return describe_model(folder)
     parts = find_parts(folder)
@@ -98,7 +98,7 @@ def _folder(folder: Path) -> Told:
     )
 
 
-def _file(path: Path) -> Told:
+def _file(path: Path) -> Description:
     if path.name == "card.toml":
         return describe_model(path.parent)
     if path.suffix == ".toml":
@@ -112,11 +112,11 @@ def _file(path: Path) -> Told:
     with unpacked(path) as plain, plain.open("rb") as stream:
         is_fits = stream.read(9) == b"SIMPLE  ="
     if not is_fits:
-        raise ValueError(f"{path} is none of what info describes. Give {_KINDS}.")
+        raise ValueError(f"{path} is not a kind of file that info describes. Give {_KINDS}.")
     return _fits(path)
 
 
-def _fits(path: Path) -> Told:
+def _fits(path: Path) -> Description:
     with open_fits(path, edited=True) as file:
         figures, lines = _content(path, file)
         verified = sum(
@@ -126,8 +126,8 @@ def _fits(path: Path) -> Told:
     return figures | known, [*lines, f"  checksums of {verified} of {known['hdus']} HDUs verified"]
 
 
-def _content(path: Path, file: FitsFile) -> Told:
-    """What a FITS file is, told by the extensions it has."""
+def _content(path: Path, file: FitsFile) -> Description:
+    """Description of a FITS file, whose kind follows from its extensions."""
     if "CATALOGUE" in file:
         return _catalogue(path)
     for survey in _FORMATS:
@@ -149,7 +149,7 @@ def _content(path: Path, file: FitsFile) -> Told:
     )
 
 
-def _velocities(kind: str, table: dict[str, np.ndarray]) -> Told:
+def _velocities(kind: str, table: dict[str, np.ndarray]) -> Description:
     rows = len(table.get("TARGETID", ()))
     figures: dict[str, Any] = {"kind": kind, "rows": rows, "columns": list(table)}
     lines = [f"{kind}, {_count(rows, 'row', 'rows')}"]
@@ -167,7 +167,7 @@ def _velocities(kind: str, table: dict[str, np.ndarray]) -> Told:
     return figures, lines
 
 
-def _catalogue(path: Path) -> Told:
+def _catalogue(path: Path) -> Description:
     table = read_catalogue(path)
     warn = np.asarray(table["WARN"], np.int64)
     warnings = {str(bit.name): int(((warn & int(bit)) > 0).sum()) for bit in WARN}
@@ -205,7 +205,7 @@ def _catalogue(path: Path) -> Told:
     return figures, lines
 
 
-def _draws(parts: list[Path]) -> Told:
+def _draws(parts: list[Path]) -> Description:
     stars, fitted, names = 0, 0, []
     draws, chains = set(), set()
     for path in parts:
@@ -221,7 +221,7 @@ def _draws(parts: list[Path]) -> Told:
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
                 f"{path} is no part of a run's draws ({str(error).splitlines()[0]}). Run again: "
-                "damaged parts are made afresh."
+                "damaged parts are computed again."
             ) from None
     figures = {
         "kind": "draws",
@@ -242,7 +242,7 @@ def _draws(parts: list[Path]) -> Told:
     ]
 
 
-def _run(path: Path) -> Told:
+def _run(path: Path) -> Description:
     try:
         keys = set(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""What a model's card says, in figures and in lines for a terminal."""
+"""Description of a model from its card, as figures and as lines of text."""
 
 import textwrap
 from pathlib import Path
@@ -12,7 +12,7 @@ __all__ = ["describe_model"]
 def describe_model(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """(figures, lines) of a model folder, or of a folder of physical spectra.
 
-    The figures are the card but for the names of the training spectra.
+    The figures are the card without the names of the training spectra.
     """
     card = read_card(folder)
     network = "labels" in card and "wave" in card
@@ -52,7 +52,7 @@ def _numbers(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _region(name: str) -> str:
-    """``wave_3900_4400`` as a reader writes it."""
+    """Text of a wavelength region such as ``wave_3900_4400``."""
     return name.removeprefix("wave_").replace("_", "-") + " Å"
 
 
@@ -85,7 +85,7 @@ def _label_table(card: dict[str, Any]) -> list[str]:
 
 
 def _validation_table(validation: dict[str, Any]) -> list[str]:
-    """Flux error of stars that were not trained on, by wavelength, [Fe/H] and Teff."""
+    """Flux error of stars outside the training set, by wavelength, [Fe/H] and Teff."""
     columns = {
         "cross-validation": validation.get("cross_validation", {}),
         "held out": validation.get("held_out", {}),

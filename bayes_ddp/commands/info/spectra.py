@@ -1,4 +1,4 @@
-"""What the spectra of a survey's file are, in figures and in lines for a terminal."""
+"""Description of the spectra in a file of a survey, as figures and as lines of text."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ __all__ = ["describe_spectra"]
 
 
 def describe_spectra(survey: Survey, raw: RawSpectra) -> tuple[dict[str, Any], list[str]]:
-    """(figures, lines to print) of spectra as their reader gives them.
+    """(figures, lines to print) of spectra from their reader.
 
-    Velocities are among them only where the file has them.
+    Velocities are included if the file has them.
     """
     columns = raw.columns
     kind = f"{survey.title} {'exposures' if 'EXPID' in columns else survey.file_kind}"

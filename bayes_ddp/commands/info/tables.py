@@ -1,4 +1,4 @@
-"""What can be told of a table of stars that is no catalogue of ours."""
+"""Description of tables of stars other than catalogues of this package."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,31 +13,31 @@ from bayes_ddp.tables.read import read_columns
 
 __all__ = ["describe_csv", "describe_fits_tables"]
 
-Told = tuple[dict[str, Any], list[str]]
+Description = tuple[dict[str, Any], list[str]]
 
 
-def describe_csv(path: Path) -> Told:
-    """(figures, lines to print) of a CSV file with a line of names.
+def describe_csv(path: Path) -> Description:
+    """(figures, lines to print) of a CSV file with a header line.
 
-    Raises BadFileError for what is no table, ValueError for one without columns.
+    Raises BadFileError for a file that is not a table, ValueError for one without columns.
     """
     content = read_columns(path)
     if not content:
         raise ValueError(f"{path} has no columns: the first line must name them; check the file")
-    figures, lines = _told(list(content), len(next(iter(content.values()))))
+    figures, lines = _describe(list(content), len(next(iter(content.values()))))
     figures = {"kind": "table", "path": str(path)} | figures
     return figures, [f"{path}: table of {lines[0]}", *lines[1:]]
 
 
-def describe_fits_tables(path: Path, file: FitsFile) -> Told | None:
-    """The same of a FITS file, extension by extension; None where it has no table."""
+def describe_fits_tables(path: Path, file: FitsFile) -> Description | None:
+    """(figures, lines to print) of a FITS file per extension; None if it has no table."""
     tables: dict[str, dict[str, Any]] = {}
     lines = [f"{path}: FITS file of tables"]
     for number in range(1, len(file.names)):
         names, rows = file.columns(number)
         if names:
             key = file.names[number] or str(number)
-            tables[key], text = _told(names, rows)
+            tables[key], text = _describe(names, rows)
             lines += [f"  {key}: {text[0]}", *(f"  {line}" for line in text[1:])]
     header = file.header()
     if header.get("MOCK"):
@@ -45,7 +45,7 @@ def describe_fits_tables(path: Path, file: FitsFile) -> Told | None:
     return ({"kind": "tables", "path": str(path), "tables": tables}, lines) if tables else None
 
 
-def _told(columns: Sequence[str], rows: int) -> Told:
+def _describe(columns: Sequence[str], rows: int) -> Description:
     names = {name.lower(): name for name in columns}
     known = {row.name: column_name(dict.fromkeys(names, np.zeros(0)), row) for row in LABELS}
     labels = {name: names[column] for name, column in known.items() if column}
