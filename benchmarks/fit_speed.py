@@ -1,4 +1,4 @@
-"""How far the batched best fit is from the machine's limit, from SciPy, and what NUTS costs.
+"""Times of the batched best fit compared with the machine's limit and SciPy, and times of NUTS.
 
 Everything is measured in one run on one machine, so only the ratios carry over:
 

@@ -1,4 +1,4 @@
-"""Peak memory of a run against its number of stars: it must not grow with the number of files.
+"""Peak memory of runs with different numbers of stars; it must not grow with the number of files.
 
 Two runs in processes of their own fit files of 125 simulated stars with the sampler ``map``; the
 second run has four times as many files. Both work on groups of equally many stars. What grows is

@@ -1,4 +1,4 @@
-"""The structure holds: imports point left, one place sets options, files and functions stay short.
+"""Structure: imports point left, one module sets options, files and functions are short.
 
 Exceptions are named, with their reason; a test fails where one is no longer needed.
 """

@@ -1,4 +1,4 @@
-"""The catalogue as a file: what was made comes back, and the header says what it is."""
+"""The catalogue as a file: it is read as it was written, and its header describes it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Flags: what the spectrum alone says of a label, its noise and the model's error together."""
+"""Detection flags: they depend on the likelihood, including noise and the model's error."""
 
 from dataclasses import replace
 

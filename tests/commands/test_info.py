@@ -1,4 +1,4 @@
-"""What ``bayes-ddp info`` says of each kind of thing, and the pages made of the tables."""
+"""Descriptions by ``bayes-ddp info``, and the pages of the documentation."""
 
 import json
 import tomllib

@@ -1,4 +1,4 @@
-"""Options that choose spectra: the same words in the run file, for ``run`` and for ``fit``."""
+"""Options that select spectra have the same names in the run file, in ``run`` and in ``fit``."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Tables as people write them: words, fillers, marks, VizieR's names, names of one's own."""
+"""Tables of any origin: texts, fillers, byte-order marks, names of VizieR and of users."""
 
 from functools import partial
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Warnings of a fit: each bit is set where its limit says so, and nowhere else."""
+"""Warnings of a fit: each bit is set if and only if its condition holds."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Odd stars: each has a row, labels or a reason for none, and a bit that says what is odd."""
+"""Unusual stars: each has a row, labels or a reason for none, and a warning bit."""
 
 import numpy as np
 import pytest

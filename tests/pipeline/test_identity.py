@@ -1,4 +1,4 @@
-"""A whole run: one TARGETID at two places, and a catalogue that was written again."""
+"""A whole run: one TARGETID at two positions, and a catalogue that was written again."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Spectra in one-dimensional FITS images: what the header says, what is asked, what is refused."""
+"""Spectra in one-dimensional FITS images: headers, required options, and refused files."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``read`` finds the files, the survey and the reader, and says what is missing."""
+"""``read`` finds files, survey and reader, and raises errors for what is missing."""
 
 from collections.abc import Callable
 from pathlib import Path

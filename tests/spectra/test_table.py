@@ -1,4 +1,4 @@
-"""Spectra in tables of one's own: formats, what [input.table] says, and what is refused."""
+"""Spectra in tables of a user: formats, options of [input.table], and refused inputs."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Widths of the line-spread function: what a file says wrongly touches one star alone."""
+"""Widths of the line-spread function: a wrong width in a file affects only its star."""
 
 from collections.abc import Callable
 from pathlib import Path

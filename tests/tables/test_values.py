@@ -1,4 +1,4 @@
-"""Cells of any table: unknown words, numbers, truth values, identifiers."""
+"""Cells of any table: texts for unknown values, numbers, truth values, identifiers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""No spectrum gets another star's velocity: identifiers keep their digits, stars their places."""
+"""No spectrum gets another star's velocity: identifiers keep all digits, positions agree."""
 
 from collections.abc import Callable
 from functools import partial

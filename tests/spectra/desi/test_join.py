@@ -1,4 +1,4 @@
-"""The join of spectra with catalogue rows, against a loop that says the rule in words."""
+"""The join of spectra with catalogue rows agrees with an explicit loop over rows."""
 
 import numpy as np
 from hypothesis import given, settings
