@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -31,10 +32,13 @@ Json = Annotated[
 Quiet = Annotated[bool, Parameter(negative="", help="Show no progress.")]
 
 
-def main() -> None:
-    """Run the command line; an error that the user can correct gives one sentence and status 1."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; one sentence and exit status 1 for anything the user can mend.
+
+    arguments : those of the process by default.
+    """
     warnings.showwarning = _show_warning  # type: ignore[assignment]
-    run_command(app)
+    run_command(lambda: app(arguments))
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *source: Any) -> None:
