@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
 from bayes_ddp.inference.likelihood import Noise
 from bayes_ddp.inference.parameters import Nuisances
+from bayes_ddp.inference.resolution import NARROWEST, Sampled, narrowest_fwhm, taps_needed
 from bayes_ddp.spectra.lsf import FWHM_PER_SIGMA
 from bayes_ddp.spectra.masks import LIGHT_SPEED
 from bayes_ddp.spectra.prepare import Smoother
@@ -32,12 +32,13 @@ __all__ = [
     "doppler",
     "geometry",
     "narrowest_fwhm",
+    "native_rows",
+    "normalised",
     "render",
     "star_data",
     "taps_needed",
 ]
 
-_NARROWEST = 0.35
 _REACH = 1e-3
 """Smallest kernel weight, as a fraction of the arm's maximum, for a pseudo-continuum."""
 
@@ -105,31 +106,7 @@ def doppler(vrad: Float[Array, "*any"]) -> Float[Array, "*any"]:
     return jnp.sqrt((1 + beta) / (1 - beta))
 
 
-def narrowest_fwhm(emulator: BasisNetwork | PixelNetwork) -> float:
-    """FWHM, Å, of the narrowest LSF to which the model can be convolved."""
-    step = float(emulator.wave[1] - emulator.wave[0])
-    return float(np.hypot(emulator.fwhm, FWHM_PER_SIGMA * _NARROWEST * step))
-
-
-def taps_needed(fwhm: np.ndarray, emulator: BasisNetwork | PixelNetwork) -> int:
-    """Number of model pixels, odd, within 4.5 sigma on either side of the broadest kernel.
-
-    fwhm : Å, of the data's LSF. Raises ValueError if it is below ``narrowest_fwhm``.
-    """
-    sharpest, broadest = float(np.min(fwhm)), float(np.max(fwhm))
-    step = float(emulator.wave[1] - emulator.wave[0])
-    if sharpest < narrowest_fwhm(emulator):
-        raise ValueError(
-            f"The data's LSF is {sharpest:.2f} Å wide (FWHM) and the model's {emulator.fwhm:.2f} "
-            "Å: the model must be sharper. Use a model made for this survey."
-        )
-    sigma = np.sqrt((1.15 * broadest) ** 2 - emulator.fwhm**2) / FWHM_PER_SIGMA
-    return 2 * int(np.ceil(4.5 * sigma / step)) + 1
-
-
-def geometry(
-    pixels: Pixels | Spectrum, emulator: BasisNetwork | PixelNetwork, *, taps: int
-) -> Geometry:
+def geometry(pixels: Pixels | Spectrum, emulator: Sampled, *, taps: int) -> Geometry:
     """The ``Geometry`` of a problem; raises ValueError if model and data do not overlap."""
     wave, grid = np.asarray(pixels.wave), np.asarray(emulator.wave)
     if wave[-1] < grid[0] or wave[0] > grid[-1]:
@@ -200,7 +177,7 @@ def kernel(
     factor = width[shape.arm]
     data = factor * star.fwhm / FWHM_PER_SIGMA / stretched
     variance = jnp.maximum(
-        data**2 - (shape.model_fwhm / FWHM_PER_SIGMA) ** 2, (_NARROWEST * shape.step) ** 2
+        data**2 - (shape.model_fwhm / FWHM_PER_SIGMA) ** 2, (NARROWEST * shape.step) ** 2
     )
     sigma = jnp.sqrt(variance)
     first, weights, x = gaussian_taps(shape, rest, sigma)
@@ -209,7 +186,7 @@ def kernel(
     # d rest / d velocity = -rest / (c (1 - beta^2))
     shift = -rest / (LIGHT_SPEED * (1 - beta**2)) / sigma
     stretch = jnp.where(
-        variance > (_NARROWEST * shape.step) ** 2, data**2 / (factor * variance), 0.0
+        variance > (NARROWEST * shape.step) ** 2, data**2 / (factor * variance), 0.0
     )
     by_velocity = by_position * shift[:, None].astype(jnp.float32)
     by_width = by_sigma * stretch[:, None].astype(jnp.float32)
@@ -244,14 +221,28 @@ def render(
     [pixel], [label + 1 + arm, pixel]
         Flux / pseudo-continuum; its derivatives by label, velocity (km/s) and LSF factors.
     """
+    return normalised(shape, star, native_rows(shape, star, rows, nuisances=nuisances))
+
+
+def native_rows(
+    shape: Geometry, star: StarData, rows: Float[Array, "row model_pixel"], *, nuisances: Nuisances
+) -> Float[Array, "derivative pixel"]:
+    """[1 + label + 1 + arm, pixel]: flux and derivatives of ``render`` before normalisation."""
     velocity, width = nuisances
     first, weights, by_velocity, by_width = kernel(shape, star, velocity, width=width)
     native = gather(rows, first, weights)
     moved = gather(rows[:1], first, by_velocity)
     spread = gather(rows[:1], first, by_width)
     each = jnp.arange(len(shape.arms))[:, None] == shape.arm
-    native = jnp.concatenate([native, moved, spread * each])
-    native = jax.lax.optimization_barrier(native)  # else gathered again for each use
+    together = jnp.concatenate([native, moved, spread * each])
+    every: Array = jax.lax.optimization_barrier(together)  # else gathered again for each use
+    return every
+
+
+def normalised(
+    shape: Geometry, star: StarData, native: Float[Array, "derivative pixel"]
+) -> tuple[Float[Array, " pixel"], Float[Array, "row pixel"]]:
+    """Flux over pseudo-continuum, from row 0 of ``native``, and the derivatives of that."""
     level = pseudo_level(shape, star, native)
     level = level.at[0].set(jnp.where(star.total > 0, level[0], 1.0))
     flux = native[0] / level[0]
