@@ -54,15 +54,18 @@ def physics(
     Parameters
     ----------
     folders
-        Folders with g_*.npz or ref_*.npz.
+        Folders with g_*.npz, ref_*.npz or fine_*.npz. The last go into a pack of their own,
+        fine-lte, from which bounds of sharp instruments are computed.
     models
         The models folder of the clone.
     """
     from bayes_ddp.emulator.physics import library as packing
+    from bayes_ddp.emulator.physics.points import take_in_fine
 
     figures = packing.add_spectra(
         folders, models / "physics-lte", models / "held-out", progress=print_message
     )
+    figures |= take_in_fine(folders, models / "fine-lte", progress=print_message)
     print_figures(figures, "\n".join(f"{k}: {v}" for k, v in figures.items()), json)
 
 
