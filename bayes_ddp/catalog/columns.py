@@ -127,6 +127,11 @@ _LABELS = (
         "stat.error.sys;{ucd}",
         "error of the model in stars of this kind, not in _ERR",
     ),
+    _label(
+        "{label}_CRB",
+        "stat.stdev;{ucd}",
+        "Cramer-Rao bound of this spectrum without any prior of labels",
+    ),
     _label("{label}_P16", "stat.value;{ucd}", "16 % quantile"),
     _label("{label}_P50", "stat.value;{ucd}", "median"),
     _label("{label}_P84", "stat.value;{ucd}", "84 % quantile"),

@@ -103,6 +103,7 @@ def _values(part: Part, untrusted: np.ndarray, model: ModelLimits | None) -> dic
         "{label}": np.where(hidden, np.nan, posterior.mean),
         "{label}_ERR": posterior.sd,
         "{label}_SYS": np.where(flag == NOT_FITTED, np.nan, error),
+        "{label}_CRB": posterior.diagnostics.get("crb", np.full(posterior.mean.shape, np.nan)),
         "{label}_P16": p16,
         "{label}_P50": p50,
         "{label}_P84": p84,

@@ -21,7 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-__all__ = ["Precision", "free_groups", "marginalised", "precision", "sandwich"]
+__all__ = [
+    "Precision",
+    "free_groups",
+    "generalised_inverse",
+    "marginalised",
+    "precision",
+    "sandwich",
+]
 
 RCOND = 1e-12
 """Largest eigenvalue, relative to the largest of the scaled matrix, that counts as 0: a marginal
@@ -78,6 +85,13 @@ def _estimable(null: Float[Array, "parameter parameter"]) -> Array:
 
 def _hide(covariance: Float[Array, "label label"], keep: Array) -> Float[Array, "label label"]:
     return jnp.where(keep[:, None] & keep[None, :], covariance, jnp.nan)
+
+
+def generalised_inverse(
+    information: Float[Array, "parameter parameter"],
+) -> Float[Array, "parameter parameter"]:
+    """The covariance of estimable functions; directions without information are left out."""
+    return _invert(information).inverse
 
 
 def marginalised(

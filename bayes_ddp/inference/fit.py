@@ -16,6 +16,7 @@ from bayes_ddp.emulator.error import read_mismatch
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
 from bayes_ddp.flags import FATAL, WARN
 from bayes_ddp.inference.checks import check
+from bayes_ddp.inference.fitted_bounds import fitted_bounds
 from bayes_ddp.inference.forward import narrowest_fwhm, taps_needed
 from bayes_ddp.inference.noise import with_errors
 from bayes_ddp.inference.posterior import Posterior, blank, concatenate
@@ -162,6 +163,9 @@ def _batch(
     """Posterior of the stars of ``raw`` with warnings; keys [batch] set the size of the batch."""
     best = best_fits(problem, raw, size=len(keys))
     found = sampler(problem, best.stars, keys, fit=best.fit).take(np.arange(len(raw)))
+    bound = np.array(fitted_bounds(problem, best.stars, best.fit.q))[: len(raw)]
+    bound[~np.isfinite(found.mode).all(axis=1)] = np.nan
+    found = replace(found, diagnostics=found.diagnostics | {"crb": bound})
     found = replace(found, ids=np.array(raw.identifiers()), rejected=best.rejected)
     found = replace(found, warn=found.warn | best.warn)
     return compact(replace(found, warn=found.warn | check(found, problem, raw.vrad_err)))
@@ -183,7 +187,7 @@ def _not_fitted(raw: RawSpectra, network: Network, sampler: Exact | Map | Nuts) 
         np.array(raw.identifiers(), str),
         tuple(arm.name for arm in raw.arms),
         number=sampler.made,
-        diagnostics=sampler.diagnostics,
+        diagnostics=(*sampler.diagnostics, "crb"),
     )
     return compact(replace(empty, warn=np.asarray(warn, np.int64), chains=sampler.chains))
 

@@ -17,7 +17,15 @@ from bayes_ddp.inference.forward import StarData, native_rows, normalised, pseud
 from bayes_ddp.inference.likelihood import Noise, information
 from bayes_ddp.inference.parameters import Nuisances, Parameters
 
-__all__ = ["Matrices", "Terms", "jacobian", "matrices", "model_rows", "noise_of"]
+__all__ = [
+    "Matrices",
+    "Terms",
+    "jacobian",
+    "matrices",
+    "model_rows",
+    "noise_of",
+    "prior_precision",
+]
 
 
 @dataclass(frozen=True)

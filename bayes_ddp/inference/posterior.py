@@ -57,8 +57,8 @@ class Posterior:
     rejected : [star], number of outlying pixels that were left out of the fit.
     warn : [star] int64, bits of ``WARN``.
     chains : number of chains that the draws consist of.
-    diagnostics : name -> [star label] or [star]; ``rhat``, ``ess``, ``khat``, ``divergences``
-        and quantiles ``p16``, ``p50``, ``p84``, ``p95``.
+    diagnostics : name -> [star label] or [star]; ``rhat``, ``ess``, ``khat``, ``divergences``,
+        ``crb``, the Cramér-Rao bounds, and quantiles ``p16``, ``p50``, ``p84``, ``p95``.
     """
 
     ids: np.ndarray
@@ -275,7 +275,7 @@ def blank(
         return np.full(shape, np.nan)
 
     special = {"divergences": np.zeros(stars, np.int32), "khat": nothing(stars)}
-    per_label = {n: nothing(stars, size) for n in (*QUANTILES, "rhat", "ess")}
+    per_label = {n: nothing(stars, size) for n in (*QUANTILES, "rhat", "ess", "crb")}
     return Posterior(
         ids=np.asarray(ids, str),
         names=names,

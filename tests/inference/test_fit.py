@@ -100,7 +100,7 @@ def test_record_has_the_draws_of_the_sampler_in_single_precision(exact: Posterio
         assert getattr(exact, name).dtype == np.float32, name
     assert all(values.dtype == np.float32 for values in exact.nuisances.values())
     assert exact.mean.dtype == exact.covariance.dtype == np.float64
-    assert tuple(exact.diagnostics) == Exact.diagnostics
+    assert tuple(exact.diagnostics) == (*Exact.diagnostics, "crb")
     np.testing.assert_allclose(exact.weight[:, exact.fitted].sum(axis=0), 1, rtol=1e-5)
 
 
