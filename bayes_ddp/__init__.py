@@ -28,6 +28,7 @@ _PUBLIC = {
     "TruncatedNormal": "inference.prior",
     "Uniform": "inference.prior",
     "WARN": "flags",
+    "bounds": "inference.bounds",
     "compare": "comparison.run",
     "fit": "inference.fit",
     "load_emulator": "emulator.card",
