@@ -1,9 +1,9 @@
 """An existing file is replaced only if this program wrote it and it was not changed since.
 
-Every file that a command writes has a mark with the SHA-256 of its content: the cards CREATOR and
-BDDPSHA of a FITS file, the first line of a text file, a text chunk of a PNG. A file without a
-valid mark belongs to the user. Files of a model are recognised by the checksum in their card,
-pages of the documentation by their third line.
+A file that a command writes has a mark with the SHA-256 of its content: the cards CREATOR and
+BDDPSHA of a FITS file, the first line of a text, a text chunk of a PNG, the last bytes of a netCDF
+file, which its readers ignore. Any other file is the user's. Files of a model are known by the
+checksum in their card, pages of the documentation by their third line.
 """
 
 import hashlib
@@ -11,7 +11,8 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,6 +33,7 @@ __all__ = [
     "write_fits",
     "write_page",
     "write_png",
+    "write_signed",
     "write_text",
 ]
 
@@ -44,6 +46,8 @@ _NAME = "bayes_ddp"
 _LINE = re.compile(rb"# Written by bayes_ddp; SHA-256 of the lines below: ([0-9a-f]{64})\n")
 _END = 12  # bytes of the last chunk of a PNG, IEND
 _CHUNK = b"tEXt" + _NAME.encode() + b"\0"
+_TAIL = b"\nbayes_ddp SHA-256 of the bytes before: "
+_TAIL_BYTES = len(_TAIL) + 64
 _MODEL_FILES = ("card.toml", "index.csv")
 
 
@@ -89,6 +93,8 @@ def is_ours(path: Path) -> bool:
         match path.suffix.lower():
             case ".fits":
                 return _is_our_fits(path)
+            case ".nc":
+                return _is_our_netcdf(path)
             case ".png":
                 return _is_our_png(path.read_bytes())
             case ".md":
@@ -140,6 +146,21 @@ def write_fits(path: Path, hdus: fits.HDUList) -> None:
         sign_fits(temporary)
 
 
+@contextmanager
+def write_signed(path: Path) -> Iterator[Path]:
+    """A temporary path for a netCDF file, which gets the mark at its end; else as ``write_text``.
+
+    The file takes the name ``path`` when the block ends without error.
+    """
+    check_replaceable([path])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        yield temporary
+        mark = _TAIL + _hash_from(temporary, 0)
+        with temporary.open("ab") as stream:
+            stream.write(mark)
+
+
 def sign_fits(path: Path) -> None:
     """Add the mark to a finished FITS file whose primary HDU has no data.
 
@@ -172,6 +193,16 @@ def _is_our_fits(path: Path) -> bool:
     return first.cards.get("BDDPSHA", "").encode() == _hash_from(path, first.header_bytes)
 
 
+def _is_our_netcdf(path: Path) -> bool:
+    end = path.stat().st_size - _TAIL_BYTES
+    if end < 0:
+        return False
+    with path.open("rb") as stream:
+        stream.seek(end)
+        tail = stream.read()
+    return tail == _TAIL + _hash_from(path, 0, end)
+
+
 def _signed_png(data: bytes) -> bytes:
     """The PNG with the mark as one more chunk before its last one."""
     content = _CHUNK + _sha256(data)
@@ -199,11 +230,13 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).hexdigest().encode()
 
 
-def _hash_from(path: Path, start: int) -> bytes:
-    """SHA-256 of the bytes of a file from ``start`` to its end."""
+def _hash_from(path: Path, start: int, end: int | None = None) -> bytes:
+    """SHA-256 of a file from one byte on, up to another or to its end."""
     digest = hashlib.sha256()
+    left = (path.stat().st_size if end is None else end) - start
     with path.open("rb") as stream:
         stream.seek(start)
-        while piece := stream.read(CHUNK):
+        while left > 0 and (piece := stream.read(min(CHUNK, left))):
             digest.update(piece)
+            left -= len(piece)
     return digest.hexdigest().encode()
