@@ -38,7 +38,8 @@ class StarProperties:
 
     teff : K. logg. log_lum : log10 L / L_sun. mass : present mass, M_sun. eep : equal
     evolutionary phase (202 zero age, 353 and 454 middle and end of the main sequence, 605 tip of
-    the giant branch, 631 to 707 core helium burning, 808 first thermal pulse).
+    the giant branch, 631 to 707 core helium burning, 808 first thermal pulse). initial_mass :
+    M_sun.
     """
 
     teff: np.ndarray
@@ -46,6 +47,7 @@ class StarProperties:
     log_lum: np.ndarray
     mass: np.ndarray
     eep: np.ndarray
+    initial_mass: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Isochrones:
             value(self.logg),
             value(self.log_lum),
             eep=np.where(alive, FIRST_EEP + left + part, np.nan),
+            initial_mass=np.where(alive, mass, np.nan),
         )
 
     def along(self, feh: float, log_age: float) -> StarProperties:
@@ -102,11 +105,12 @@ class Isochrones:
         low, high = self._ends(cells)
         eep = np.arange(int(low[0]), int(high[0]) + 1)
         cells, weight = cells[:, :, [0] * len(eep)], weight[:, [0] * len(eep)]
-        log_teff, logg, log_lum = (
+        log_teff, logg, log_lum, mass = (
             self._mix(grid, cells, weight, eep=eep)
-            for grid in (self.log_teff, self.logg, self.log_lum)
+            for grid in (self.log_teff, self.logg, self.log_lum, self.initial_mass)
         )
-        return _properties(log_teff, logg, log_lum, eep=(FIRST_EEP + eep).astype(float))
+        phase = (FIRST_EEP + eep).astype(float)
+        return _properties(log_teff, logg, log_lum, eep=phase, initial_mass=mass)
 
     def _corners(self, feh: np.ndarray, log_age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """([corner, (feh, age), star] grid indices, [corner star] weights)."""
@@ -145,11 +149,16 @@ class Isochrones:
 
 
 def _properties(
-    log_teff: np.ndarray, logg: np.ndarray, log_lum: np.ndarray, *, eep: np.ndarray
+    log_teff: np.ndarray,
+    logg: np.ndarray,
+    log_lum: np.ndarray,
+    *,
+    eep: np.ndarray,
+    initial_mass: np.ndarray,
 ) -> StarProperties:
     # M = g R^2 with R^2 = L / Teff^4, all in units of the Sun's
     log_mass = logg - _SUN[0] + log_lum - 4 * (log_teff - _SUN[1])
-    return StarProperties(10.0**log_teff, logg, log_lum, 10.0**log_mass, eep)
+    return StarProperties(10.0**log_teff, logg, log_lum, 10.0**log_mass, eep, initial_mass)
 
 
 def _filled(grid: np.ndarray) -> np.ndarray:

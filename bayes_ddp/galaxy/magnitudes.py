@@ -8,6 +8,7 @@ DECam bands differ by up to 0.1 mag: these magnitudes select a mock sample, they
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
@@ -60,11 +61,14 @@ def absolute_magnitudes(
     return found | sdss_from_gaia(found["G"], found["BP"] - found["RP"])
 
 
-def sdss_from_gaia(g: np.ndarray, bp_rp: np.ndarray) -> dict[str, np.ndarray]:
-    """Band -> magnitude in g, r, z (AB) from Gaia's G and BP - RP, held at 0.3 and 3."""
-    colour = np.clip(bp_rp, *_VALID)
+def sdss_from_gaia(g: Any, bp_rp: Any, *, xp: Any = np) -> dict[str, Any]:
+    """Band -> magnitude in g, r, z (AB) from Gaia's G and BP - RP, held at 0.3 and 3.
+
+    xp : ``numpy``, or ``jax.numpy`` inside ``jit``.
+    """
+    colour = xp.clip(bp_rp, *_VALID)
     sdss = {
-        band: g - np.polynomial.polynomial.polyval(colour, powers)
+        band: g - sum(power * colour**n for n, power in enumerate(powers))
         for band, powers in _TO_SDSS.items()
     }
     z = sdss["i"] - _LOCUS * (sdss["r"] - sdss["i"])

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from bayes_ddp.emulator.density import density_table, usual_vmic
+from bayes_ddp.galaxy.imf import KROUPA_BREAK, KROUPA_LOW, imf_fraction, imf_number
 from bayes_ddp.galaxy.potential import PRESET
 from bayes_ddp.mock.components import Component, Knots
 
@@ -24,10 +25,7 @@ __all__ = [
 
 Draws = dict[str, np.ndarray]
 
-KROUPA_LOW = 0.1
-"""Solar masses; lighter stars are not on the isochrones."""
-
-_BREAK, _TOP = 0.5, 120.0
+_BREAK, _TOP = KROUPA_BREAK, np.array(120.0)
 _YOUNGEST = 0.5  # Gyr
 _THICK_AGE = Knots((-1.0, 0.0), (13.0, 8.0), 1.0)  # Xiang & Rix (2022)
 _ALPHA = {"o_fe": 1.2, "si_fe": 0.75, "ca_fe": 0.65, "ti_fe": 0.65}  # of [Mg/Fe] (?)
@@ -112,28 +110,10 @@ def draw_vmic(teff: np.ndarray, logg: np.ndarray, rng: np.random.Generator) -> n
     return np.maximum(usual + _VMIC_SD * rng.standard_normal(len(teff)), 0.5)
 
 
-def imf_fraction(mass: np.ndarray) -> np.ndarray:
-    """Fraction of stars born lighter than ``mass``, Msun, of those above ``KROUPA_LOW``.
-
-    Kroupa (2001): m^-1.3 below 0.5 Msun, m^-2.3 above.
-
-    >>> imf_fraction(np.array([0.1, 0.5, 120.0])).round(2).tolist()
-    [0.0, 0.73, 1.0]
-    """
-    light = (KROUPA_LOW**-0.3 - np.minimum(mass, _BREAK) ** -0.3) / 0.3
-    heavy = _BREAK * (_BREAK**-1.3 - np.maximum(mass, _BREAK) ** -1.3) / 1.3
-    return (light + heavy) / _whole()
-
-
-def _whole() -> float:
-    light = (KROUPA_LOW**-0.3 - _BREAK**-0.3) / 0.3
-    return light + _BREAK * (_BREAK**-1.3 - _TOP**-1.3) / 1.3
-
-
 def draw_mass(low: np.ndarray, high: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """[star] Msun, born by Kroupa's law between ``low`` and ``high``, each [star]."""
     start, end = imf_fraction(low), imf_fraction(high)
-    share = (start + rng.random(len(low)) * (end - start)) * _whole()
+    share = (start + rng.random(len(low)) * (end - start)) * imf_number(_TOP)
     at_break = (KROUPA_LOW**-0.3 - _BREAK**-0.3) / 0.3
     light = (KROUPA_LOW**-0.3 - 0.3 * np.minimum(share, at_break)) ** (-1 / 0.3)
     heavy = np.maximum(_BREAK**-1.3 - 1.3 / _BREAK * np.maximum(share - at_break, 0), 1e-9)

@@ -1,0 +1,258 @@
+"""Weighted draws of one star's labels, mass, distance and extinction: importance sampling.
+
+Cells of the library are chosen in proportion to a power of their evidence, members by their
+evidence within the chosen cells, and labels from the member's Gaussian (``proposal``). Half of the
+proposals take the star as single, half as a pair. The weight of each is the exact density over
+the density it was drawn from; the integral over distance and E(B-V) for each mass ratio is that of
+``integral``. Everything is one function of one star, batched by ``vmap``.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from bayes_ddp.galaxy.bolometric import BolometricTable
+from bayes_ddp.galaxy.companions import RATIOS, Companions
+from bayes_ddp.galaxy.integral import (
+    Bands,
+    Nodes,
+    draw_modulus,
+    draw_reddening,
+    integrand,
+    parallax_alone,
+)
+from bayes_ddp.galaxy.library import KERNEL, Library
+from bayes_ddp.galaxy.observed import Observed
+from bayes_ddp.galaxy.proposal import Linear, Pair, evidence, kernel_for, linearise, tilted
+
+__all__ = ["Model", "Sampled", "sample_star"]
+
+PICKED = 320
+"""Cells of the library that are looked into for each kind of proposal."""
+
+PROPOSALS = 192
+"""Proposals of each kind."""
+
+_TEMPER = 0.7  # power of the evidence by which cells are chosen
+_WIDER = 1.25  # of the covariance of proposals
+_KINDS = (Pair(0.0, 0.0, 0.0), Pair(-0.45, 0.25, 0.03))
+
+
+class Model(eqx.Module):
+    """What all stars share: the joint prior, the light of stars, and that of companions.
+
+    shares : [1 + ratio], prior probability of no companion and of each mass ratio.
+    """
+
+    library: Library
+    table: BolometricTable
+    companions: Companions
+    shares: Float[Array, " kind"]
+
+
+class Sampled(NamedTuple):
+    """Equally weighted draws of one star, [draw], and figures of the sampler.
+
+    core : [draw 3]. log_mass : log10 Msun. age : Gyr. modulus : mag. ebv : mag. ratio : mass ratio, 0
+    without a companion. magnitude : [draw band], absolute, of the primary. ess : effective number
+    of proposals. pair : probability of a companion. log_evidence : ln of the mean weight. chi2 :
+    [draw] of the magnitudes.
+    """
+
+    core: Array
+    log_mass: Array
+    age: Array
+    modulus: Array
+    ebv: Array
+    ratio: Array
+    magnitude: Array
+    ess: Array
+    pair: Array
+    log_evidence: Array
+    chi2: Array
+
+
+class _Choice(NamedTuple):
+    """Members of the library that one kind of proposal chose, and what they were chosen from."""
+
+    model: Linear
+    log_total: Array
+    cell: Array
+    member: Array
+
+
+class _Light(NamedTuple):
+    """Light of proposals: [proposal band] of the primary, and sums over bands [proposal kind]."""
+
+    magnitude: Array
+    bands: Bands
+    inside: Array
+
+
+def sample_star(star: Observed, model: Model, key: Array, *, draws: int) -> Sampled:
+    """Draws of one star; ``key`` decides all of its random numbers."""
+    keys = jax.random.split(key, 6)
+    at = jnp.append(star.core, 0.0)  # magnitudes are linear in the logarithm of the mass
+    ebv = star.tables.dust[len(star.tables.dust) // 2, 0]
+    kinds = [
+        _choose(star, model, at=at, ebv=ebv, pair=pair, key=keys[i])
+        for i, pair in enumerate(_KINDS)
+    ]
+    cell = jnp.concatenate([kind.cell for kind in kinds])
+    member = jnp.concatenate([kind.member for kind in kinds])
+    place, weight = model.library.place[cell, member], model.library.weight[cell, member]
+    moments = [jax.vmap(lambda p, k=kind: tilted(k.model, p))(place) for kind in kinds]
+    roots = [jnp.linalg.cholesky(_WIDER * covariance) for _, covariance, _ in moments]
+    own = jnp.repeat(jnp.arange(len(kinds)), PROPOSALS)[:, None]
+    noise = jax.random.normal(keys[2], (len(place), 3))
+    steps = [
+        m[0] + jnp.einsum("nij,nj->ni", r, noise) for m, r in zip(moments, roots, strict=True)
+    ]
+    core = jnp.where(own == 0, *steps)
+    log_proposal = jax.nn.logsumexp(
+        jnp.stack(
+            [
+                evidence(k.model, place, weight) - k.log_total + _log_gauss(core - m[0], r)
+                for k, m, r in zip(kinds, moments, roots, strict=True)
+            ]
+        ),
+        axis=0,
+    )
+    ebv = jnp.clip(jnp.mean(moments[0][2]), 0.0, 3.0)
+    masses = place[:, 3], jnp.log10(model.library.initial_mass[cell, member])
+    log_age = model.library.log_age[cell, member]
+    light = _light(star, model, core, masses=masses, log_age=log_age, ebv=ebv)
+    alone = parallax_alone(star)
+    over_kinds = jax.vmap(lambda b, w: integrand(star, b, w, alone=alone), (0, None))
+    nodes = jax.vmap(over_kinds)(light.bands, weight)
+    per_kind = jax.nn.logsumexp(nodes.log, axis=2) + jnp.log(model.shares)
+    log_weight = jax.nn.logsumexp(per_kind, axis=1) - log_proposal
+    log_weight = log_weight + _log_labels(core, place, star)
+    log_weight = jnp.where(light.inside, log_weight, -jnp.inf)
+    share = jax.nn.softmax(log_weight)
+    chosen = _systematic(jnp.cumsum(share), draws, jax.random.uniform(keys[3]))
+    chosen = jax.random.permutation(keys[4], chosen)
+    uniform = jax.random.uniform(keys[5], (draws, 4), minval=1e-7, maxval=1 - 1e-7)
+    drawn = jax.vmap(lambda n, u: _draw(star, light, nodes, per_kind, chosen=n, uniform=u))(
+        chosen, uniform
+    )
+    return Sampled(
+        core=core[chosen],
+        log_mass=masses[0][chosen],
+        age=10 ** (log_age[chosen] - 9),
+        modulus=drawn[0],
+        ebv=drawn[1],
+        ratio=drawn[2],
+        magnitude=light.magnitude[chosen],
+        chi2=drawn[3],
+        ess=1 / jnp.sum(share**2),
+        pair=share @ (1 - jax.nn.softmax(per_kind, axis=1)[:, 0]),
+        log_evidence=jax.nn.logsumexp(log_weight) - np.log(len(share)),
+    )
+
+
+def _choose(
+    star: Observed, model: Model, *, at: Array, ebv: Array, pair: Pair, key: Array
+) -> _Choice:
+    """Members of the library for one kind of proposal."""
+    library, first = model.library, jax.random.uniform(key, (2,))
+    coarse = kernel_for(library.spread)
+    rough = linearise(star, model.table, at, ebv=ebv, kernel=coarse, pair=pair)
+    log_score = _TEMPER * evidence(rough, library.centre, library.total)
+    score = jnp.exp(log_score - jnp.max(log_score))
+    chance = _inclusion(score)
+    cells = _systematic(jnp.cumsum(chance) / jnp.sum(chance), PICKED, first[0])
+    fine = linearise(star, model.table, at, ebv=ebv, kernel=kernel_for(), pair=pair)
+    found = evidence(fine, library.place[cells], library.weight[cells])
+    log = (found - jnp.log(chance[cells])[:, None]).ravel()
+    total = jax.nn.logsumexp(log)
+    picked = _systematic(jnp.cumsum(jnp.exp(log - total)), PROPOSALS, first[1])
+    size = found.shape[1]
+    return _Choice(fine, total, cells[picked // size], picked % size)
+
+
+def _inclusion(score: Array) -> Array:
+    """[cell] probability, in proportion to ``score`` but at most 1, that sums to ``PICKED``."""
+
+    def step(_: int, scale: Array) -> Array:
+        certain = scale * score >= 1
+        rest = jnp.maximum(jnp.sum(jnp.where(certain, 0.0, score)), 1e-300)
+        return jnp.maximum(PICKED - jnp.sum(certain), 1.0) / rest
+
+    scale = jax.lax.fori_loop(0, 8, step, PICKED / jnp.sum(score))
+    return jnp.clip(scale * score, 1e-12, 1.0)
+
+
+def _systematic(cumulated: Array, number: int, uniform: Array) -> Array:
+    """[number] indices by systematic sampling from a cumulated probability."""
+    points = (jnp.arange(number) + uniform) / number * cumulated[-1]
+    found = jnp.searchsorted(cumulated, points, method="scan")
+    return jnp.clip(found, 0, len(cumulated) - 1)
+
+
+def _log_gauss(away: Array, root: Array) -> Array:
+    """[proposal], ln of a Gaussian without its constant; root : Cholesky factor, [proposal 3 3]."""
+    whitened = jax.scipy.linalg.solve_triangular(root, away[..., None], lower=True)[..., 0]
+    size = jnp.sum(jnp.log(jnp.diagonal(root, axis1=1, axis2=2)), axis=1)
+    return -0.5 * jnp.sum(whitened**2, axis=1) - size
+
+
+def _log_labels(core: Array, place: Array, star: Observed) -> Array:
+    """[proposal], ln of the kernel of the member and of the likelihood of the labels."""
+    kernel = jnp.sum(((core - place[:, :3]) / jnp.asarray(KERNEL)) ** 2, axis=1)
+    away = core - star.core
+    return -0.5 * (kernel + jnp.einsum("ni,ij,nj->n", away, star.precision, away))
+
+
+def _light(
+    star: Observed,
+    model: Model,
+    core: Array,
+    *,
+    masses: tuple[Array, Array],
+    log_age: Array,
+    ebv: Array,
+) -> _Light:
+    """Magnitudes of all proposals, alone and with each companion.
+
+    masses : log10 of the present and of the initial mass. Extinction is linear in the labels about
+    their mean.
+    """
+    middle = jnp.mean(core, axis=0)
+    dimmed, per_ebv = model.table.extinction(middle, ebv)
+    turn = jax.jacfwd(lambda c: jnp.stack(model.table.extinction(c, ebv)))(middle)  # [2 band 3]
+    change = jnp.einsum("kbi,ni->nkb", turn, core - middle)
+    slope = per_ebv + change[:, 1]
+    none = dimmed + change[:, 0] - slope * ebv  # the extinction's line at E(B-V) = 0
+    alone = jax.vmap(model.table.magnitudes)(core, masses[0])
+    bright = 10 ** (0.4 * alone)
+
+    def seen(ratio: float) -> Array:
+        flux = jax.vmap(model.companions.at)(core[:, 2], log_age, masses[1] + np.log10(ratio))
+        return alone - 2.5 * jnp.log10(1 + flux * bright)
+
+    kinds = jnp.stack([alone, *(seen(ratio) for ratio in RATIOS)], axis=1) + none[:, None]
+    of_star = jax.vmap(lambda m, k: Bands.of(star, m, k), (0, None))
+    inside = jax.vmap(model.table.inside)(core)
+    return _Light(alone, jax.vmap(of_star)(kinds, slope), inside)
+
+
+def _draw(
+    star: Observed, light: _Light, nodes: Nodes, per_kind: Array, *, chosen: Array, uniform: Array
+) -> tuple[Array, Array, Array, Array]:
+    """(modulus, E(B-V), mass ratio, chi2 of the magnitudes) of one chosen proposal."""
+    log = per_kind[chosen]
+    cumulated = jnp.cumsum(jax.nn.softmax(log))
+    kind = jnp.clip(jnp.searchsorted(cumulated, uniform[0]), 0, len(log) - 1)
+    own = jax.tree.map(lambda x: x[chosen, kind], nodes)
+    bands = jax.tree.map(lambda x: x[chosen, kind], light.bands)
+    modulus = draw_modulus(own, uniform[1:3])
+    ebv = draw_reddening(star, bands, modulus, uniform=uniform[3])
+    away = modulus - bands.centre
+    chi2 = bands.wrr - 2 * away * bands.wr + away**2 * bands.w
+    chi2 = chi2 + ebv**2 * bands.wkk - 2 * ebv * (bands.wkr - away * bands.wk)
+    return modulus, ebv, jnp.asarray((0.0, *RATIOS))[kind], chi2
