@@ -8,6 +8,7 @@ from typing import Any
 from bayes_ddp.commands.mock_pictures import PICTURES, draw_check
 from bayes_ddp.mock.check import check as check_stars
 from bayes_ddp.mock.check import format_check
+from bayes_ddp.mock.components import PRESET
 from bayes_ddp.mock.draw import Mock, Settings, iter_chunks, join
 from bayes_ddp.mock.files import TableFiles, check_folder
 from bayes_ddp.mock.spectra import Chosen, check_spectra, write_spectra
@@ -151,5 +152,5 @@ def _provenance(request: Request, settings: Settings) -> dict[str, Any]:
         "RBRIGHT": settings.bright,
         "RFAINT": settings.faint,
         "NSTARS": request.stars,
-        "PRESET": "galpy2014",
+        "PRESET": PRESET.name,
     }

@@ -11,9 +11,12 @@ from typing import Literal
 
 import numpy as np
 
-from bayes_ddp.galaxy.potential import PRESET
+from bayes_ddp.galaxy.preset import GALPY2014
 
-__all__ = ["COMPONENTS", "Component", "Knots"]
+__all__ = ["COMPONENTS", "PRESET", "Component", "Knots"]
+
+PRESET = GALPY2014
+"""Where the mock's Sun is; the components have lengths and speeds of this scale."""
 
 Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -13,7 +13,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from bayes_ddp.galaxy.columns import ORBIT_COLUMNS
+from bayes_ddp.galaxy.engines import make_engine
 from bayes_ddp.galaxy.extinction import LEGACY, dust
+from bayes_ddp.galaxy.frames import galactic_to_icrs, observed
 from bayes_ddp.galaxy.light import (
     BANDS,
     apparent_magnitudes,
@@ -21,10 +24,10 @@ from bayes_ddp.galaxy.light import (
     components_of_light,
     single_magnitudes,
 )
-from bayes_ddp.galaxy.potential import orbits
+from bayes_ddp.galaxy.orbit import orbits
 from bayes_ddp.mock import elements, survey
-from bayes_ddp.mock.components import COMPONENTS, Component
-from bayes_ddp.mock.kinematics import draw_velocity, galactic_to_icrs, observed
+from bayes_ddp.mock.components import COMPONENTS, PRESET, Component
+from bayes_ddp.mock.kinematics import draw_velocity, phase_of
 from bayes_ddp.mock.sightlines import (
     DEC_LOW,
     LAT_LOW,
@@ -149,7 +152,8 @@ def draw_chunk(number: int, settings: Settings) -> Mock:
     star = _shining(places, settings.limits, rng)
     star |= _moving(star, rng)
     seen, star = _observed(star, settings, rng)
-    star |= orbits(star["position"], star["velocity"])
+    found = orbits(phase_of(star["position"], star["velocity"]), PRESET, make_engine())
+    star |= {column.name: found[column.name.lower()] for column in ORBIT_COLUMNS}
     square_degrees = _footprint() * 4 * np.pi * (180 / np.pi) ** 2
     density = cells.rate.sum() / CHUNK * len(seen["ra"]) / square_degrees
     return Mock(star, seen, float(density), places.overshoot)
@@ -208,7 +212,7 @@ def _moving(star: Columns, rng: np.random.Generator) -> Columns:
         ),
     )
     drawn["vmic"] = elements.draw_vmic(star["teff"], star["logg"], rng)
-    sky = observed(position, drawn["velocity"])
+    sky = observed(phase_of(position, drawn["velocity"]), PRESET)
     return drawn | {
         "ra": sky.ra,
         "dec": sky.dec,

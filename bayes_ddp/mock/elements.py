@@ -9,8 +9,7 @@ from scipy.special import ndtr, ndtri
 
 from bayes_ddp.emulator.density import density_table, usual_vmic
 from bayes_ddp.galaxy.imf import KROUPA_BREAK, KROUPA_LOW, imf_fraction, imf_number
-from bayes_ddp.galaxy.potential import PRESET
-from bayes_ddp.mock.components import Component, Knots
+from bayes_ddp.mock.components import PRESET, Component, Knots
 
 __all__ = [
     "KROUPA_LOW",

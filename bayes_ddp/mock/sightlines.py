@@ -15,9 +15,9 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from bayes_ddp.mock.components import COMPONENTS, Component
+from bayes_ddp.galaxy.frames import from_galactic, galactic_to_icrs
+from bayes_ddp.mock.components import COMPONENTS, PRESET, Component
 from bayes_ddp.mock.elements import KROUPA_LOW, imf_fraction
-from bayes_ddp.mock.kinematics import from_galactic, galactic_to_icrs
 
 __all__ = ["DEC_LOW", "LAT_LOW", "Candidates", "Cells", "draw_candidates", "make_cells"]
 
@@ -93,7 +93,7 @@ def make_cells(magnitude: Magnitude, limits: tuple[float, float]) -> Cells:
     """
     lon, sine, distance = _edges()
     lon_, sine_, distance_ = np.meshgrid(lon, sine, distance, indexing="ij")
-    R, _, z = from_galactic(lon_, np.arcsin(sine_), distance_)
+    R, _, z = from_galactic(lon_, np.arcsin(sine_), distance_, preset=PRESET)
     volume = (
         2 * np.diff(lon)[:, None, None] * np.diff(sine)[:, None] * np.diff(distance**3) / 3
     )  # both hemispheres
@@ -147,7 +147,7 @@ def draw_candidates(cells: Cells, count: int, rng: np.random.Generator) -> Candi
     lat = side * np.arcsin(sine_edge[i_lat] + place[1] * np.diff(sine_edge)[i_lat])
     cube = distance_edge**3
     distance = np.cbrt(cube[i_mod] + place[2] * np.diff(cube)[i_mod])
-    position = np.stack(from_galactic(lon, lat, distance), 1)
+    position = np.stack(from_galactic(lon, lat, distance, preset=PRESET), 1)
     ratio = np.empty(count)
     for i, part in enumerate(COMPONENTS):
         own = component == i
