@@ -42,6 +42,10 @@ class WARN(IntFlag):
     EMISSION = 1 << 27
     COMPANION = 1 << 28
     SMALL_CHI2 = 1 << 29
+    UNBOUND = 1 << 40
+    NO_ORBIT = 1 << 41
+    OUTER_HALO = 1 << 42
+    LOST_DRAWS = 1 << 43
 
 
 DESCRIPTIONS = {
@@ -75,6 +79,10 @@ DESCRIPTIONS = {
     WARN.EMISSION: "emission in Balmer or forbidden lines; fitted without the Balmer wings",
     WARN.COMPANION: "the star's lines appear at a second velocity: two stars",
     WARN.SMALL_CHI2: "chi2 per pixel below 0.25: the errors are too large",
+    WARN.UNBOUND: "over 5 % of the posterior is unbound; the orbit is of the bound rest",
+    WARN.NO_ORBIT: "no orbit: distance, proper motion or velocity is not known",
+    WARN.OUTER_HALO: "over 30 kpc from the centre: the reflex of the LMC is not included",
+    WARN.LOST_DRAWS: "over 5 % of the bound draws have no orbit, e.g. at the centre",
 }
 
 FATAL = (

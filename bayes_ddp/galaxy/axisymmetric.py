@@ -128,8 +128,11 @@ def sum_of_parts(
     )
 
 
-def milky_way_2014() -> Axisymmetric:
-    """MWPotential2014 from its formulas, 0 at infinity."""
+def milky_way_2014(*, halo_mass: float = 1.0) -> Axisymmetric:
+    """MWPotential2014 from its formulas, 0 at infinity.
+
+    halo_mass : factor on the mass of the halo.
+    """
     alpha, cut, halo = 1.8, 1.9 / 8, 2.0
     a, b = 3.0 / 8, 0.28 / 8
 
@@ -149,7 +152,7 @@ def milky_way_2014() -> Axisymmetric:
     return sum_of_parts(
         [
             lambda r: 0.05 / force_bulge * bulge(r),
-            lambda r: -0.35 / force_halo * np.log1p(r / halo) / r,
+            lambda r: -0.35 * halo_mass / force_halo * np.log1p(r / halo) / r,
         ],
         [(0.6 / force_disc, a, b)],
     )

@@ -16,6 +16,7 @@ from bayes_ddp.galaxy.preset import Preset
 
 __all__ = [
     "KMS_PER_MASYR_KPC",
+    "Array",
     "Cylindrical",
     "Sky",
     "from_galactic",
@@ -28,7 +29,8 @@ __all__ = [
 KMS_PER_MASYR_KPC = 4.740470463533349
 """km/s of one mas/yr at one kpc."""
 
-Array = Any  # of NumPy or of JAX
+Array = Any
+"""An array of NumPy or of JAX."""
 
 
 class Sky(NamedTuple):
@@ -128,10 +130,10 @@ def observed(star: Cylindrical, preset: Preset) -> Sky:
         star.v_R * sine + star.v_phi * cosine,
         star.v_z,
     )
-    velocity = _level(*(v - own for v, own in zip(speeds, preset.sun, strict=True)), preset=preset)
+    moved = _level(*(v - own for v, own in zip(speeds, preset.sun, strict=True)), preset=preset)
     back = _rotations()[0].T
     x, y, z = _turn(back, [x + preset.r0, y, z])
-    velocity = _turn(back, velocity)
+    velocity = _turn(back, moved)
     distance = np.sqrt(x * x + y * y + z * z)
     alpha, delta = np.arctan2(y, x) % (2 * np.pi), np.arcsin(z / distance)
     vrad, east, north = (

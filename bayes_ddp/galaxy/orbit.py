@@ -7,14 +7,14 @@ from bayes_ddp.galaxy.frames import Cylindrical
 from bayes_ddp.galaxy.preset import Preset
 from bayes_ddp.galaxy.staeckel import Integrals
 
-__all__ = ["QUANTITIES", "cartesian", "orbits"]
+__all__ = ["QUANTITIES", "cartesian", "orbit_integrals"]
 
 _ACTIONS, _LENGTHS = ("j_r", "j_phi", "j_z"), ("r_peri", "r_apo", "z_max", "r_guide")
 QUANTITIES = (*_ACTIONS, "energy", "ecc", *_LENGTHS)
 """Names of the integrals."""
 
 
-def orbits(
+def orbit_integrals(
     star: Cylindrical,
     preset: Preset,
     engine: Engine,

@@ -15,12 +15,14 @@ import numpy as np
 
 from bayes_ddp.files.errors import did_you_mean
 from bayes_ddp.galaxy.axisymmetric import Axisymmetric, Radial, milky_way_2014, sum_of_parts
+from bayes_ddp.galaxy.frames import Cylindrical
 from bayes_ddp.galaxy.preset import Preset
 from bayes_ddp.galaxy.reference import evaluate, load_galpy, quiet, value_at_infinity
 from bayes_ddp.inference.problem import require_float64
 
 __all__ = [
     "DEFAULT",
+    "HEAVY",
     "NamedPotential",
     "circular_speed",
     "escape_speed",
@@ -28,6 +30,8 @@ __all__ = [
 ]
 
 DEFAULT = "MWPotential2014"
+HEAVY = "MWPotential2014-heavy"
+"""The default with 1.5 times the mass of its halo: within 100 kpc that of McMillan (2017)."""
 
 _MILKY_WAYS = (
     DEFAULT,
@@ -36,6 +40,7 @@ _MILKY_WAYS = (
     *(f"Irrgang13{part}" for part in ("I", "II", "III")),
     *(f"DehnenBinney98{part}" for part in ("I", "II", "III", "IV")),
 )
+_HEAVIER = 1.5
 _SAME = 1e-12  # relative, by which a spherical potential may vary over a sphere
 
 
@@ -56,9 +61,19 @@ class NamedPotential:
         """The object of galpy, which is imported."""
         return _galpy_potential(self.name)
 
-    def units(self, preset: Preset) -> tuple[Any, Any]:
-        """(R0 in kpc, v_c in km/s), what its natural units are with this preset."""
-        return self.scale or (preset.r0, preset.vc)
+    def depth(self, star: Cylindrical, preset: Preset) -> np.ndarray:
+        """The potential in km2/s2 at places of any shape, 0 at infinity where it has a limit."""
+        r0, vc = self.scale or (preset.r0, preset.vc)
+        R, z, phi = (
+            np.broadcast_to(x, np.shape(star.R)) for x in (star.R / r0, star.z / r0, star.phi)
+        )
+        if self.fast is not None:
+            value = _slopes(R.ravel() ** 2, z.ravel() ** 2, self.fast)[0]
+        else:
+            theirs = self.of_galpy()
+            value = evaluate(theirs, R.ravel(), z.ravel(), phi=phi.ravel())
+            value = value - (value_at_infinity(theirs) or 0.0)
+        return value.reshape(R.shape) * vc**2
 
 
 @lru_cache(maxsize=8)
@@ -67,6 +82,8 @@ def load_potential(name: str = DEFAULT) -> NamedPotential:
     require_float64()
     if name == DEFAULT:
         return NamedPotential(name, milky_way_2014())
+    if name == HEAVY:
+        return NamedPotential(name, milky_way_2014(halo_mass=_HEAVIER))
     whole = _galpy_potential(name)
     own = name in _MILKY_WAYS  # those have scales of their own
     scale = (float(whole._ro), float(whole._vo)) if own else None
@@ -77,6 +94,9 @@ def load_potential(name: str = DEFAULT) -> NamedPotential:
 def _galpy_potential(name: str) -> Any:
     """The object of galpy for a name or a sum of names, scales switched off."""
     galpy = load_galpy()
+    if name == HEAVY:
+        bulge, disc, halo = galpy.potential.MWPotential2014
+        return bulge + disc + _HEAVIER * halo
     found = []
     for word in (word.strip() for word in name.split("+")):
         if word in _MILKY_WAYS:
@@ -155,12 +175,16 @@ def escape_speed(radius: np.ndarray, height: np.ndarray, preset: Preset) -> np.n
     return np.asarray(preset.vc) * np.sqrt(-2 * _slopes(rho, zeta)[0])
 
 
-def _slopes(rho: np.ndarray, zeta: np.ndarray) -> tuple[np.ndarray, ...]:
+def _slopes(
+    rho: np.ndarray, zeta: np.ndarray, potential: Axisymmetric | None = None
+) -> tuple[np.ndarray, ...]:
     """Potential and derivatives by R^2 and z^2 [star]; padded, so that few sizes are compiled."""
     size = len(rho)
     full = max(1024, 1 << (size - 1).bit_length())
     given = (jnp.asarray(np.append(x, np.ones(full - size))) for x in (rho, zeta))
-    return tuple(np.asarray(part)[:size] for part in _compiled(load_potential().fast, *given))
+    return tuple(
+        np.asarray(part)[:size] for part in _compiled(potential or load_potential().fast, *given)
+    )
 
 
 @jax.jit

@@ -98,7 +98,7 @@ def value_at_infinity(potential: Any) -> float | None:
 
 
 def evaluate(
-    potential: Any, R: np.ndarray, z: np.ndarray, phi: np.ndarray | float = 0.0
+    potential: Any, R: np.ndarray, z: np.ndarray, *, phi: np.ndarray | float = 0.0
 ) -> np.ndarray:
     """[orbit], a potential of galpy in natural units, by its C code where there is some."""
     galpy = load_galpy()
@@ -150,7 +150,7 @@ class _Galpy:
     def _depth(self, phase: Cylindrical) -> tuple[np.ndarray, bool]:
         """([orbit], the potential, 0 at infinity where it has a limit; whether it has)."""
         far = value_at_infinity(self.potential)
-        value = evaluate(self.potential, phase.R, phase.z, phase.phi)
+        value = evaluate(self.potential, phase.R, phase.z, phi=phase.phi)
         return value - (far or 0.0), far is not None
 
     def _guiding(self, phase: Cylindrical) -> np.ndarray:

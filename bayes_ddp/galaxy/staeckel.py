@@ -11,7 +11,6 @@ Here w = (D sinh u)^2 and t = cos^2 v take the place of u and v: everything is r
 where the approximation is exact for spherical potentials. Units are natural ones throughout.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -20,8 +19,8 @@ import numpy as np
 from jax import lax
 
 from bayes_ddp.galaxy.axisymmetric import Axisymmetric
-from bayes_ddp.galaxy.frames import Cylindrical
-from bayes_ddp.galaxy.radial import HIGH
+from bayes_ddp.galaxy.frames import Array, Cylindrical
+from bayes_ddp.galaxy.roots import Function, beyond, find_root
 
 __all__ = ["BLOCK", "ORDER", "Integrals", "integrals"]
 
@@ -35,8 +34,7 @@ _INNER = 1e-3  # fraction of the outer limit below which R is sampled linearly
 _POLE = 1e3  # cot(v) beyond which the integral over v is taken analytically
 _NOISE = 1e-10  # relative, of p_u^2, below which its sign is not known
 _FLOOR, _TINY = 1e-12, 1e-30  # w below which R is taken as 0; divisor in place of 0
-_ROUNDS, _GUIDE_ROUNDS = 60, 8
-_TOLERANCE = 1e-13
+_GUIDE_ROUNDS = 8
 
 
 class Integrals(NamedTuple):
@@ -45,15 +43,15 @@ class Integrals(NamedTuple):
     All but ``energy`` and ``j_phi`` are NaN for unbound orbits.
     """
 
-    energy: jax.Array
-    j_phi: jax.Array
-    j_r: jax.Array
-    j_z: jax.Array
-    ecc: jax.Array
-    r_peri: jax.Array
-    r_apo: jax.Array
-    z_max: jax.Array
-    r_guide: jax.Array
+    energy: Array
+    j_phi: Array
+    j_r: Array
+    j_z: Array
+    ecc: Array
+    r_peri: Array
+    r_apo: Array
+    z_max: Array
+    r_guide: Array
 
 
 class _Spheroid(NamedTuple):
@@ -72,10 +70,6 @@ class _Spheroid(NamedTuple):
     speed2: jax.Array
     pu2: jax.Array
     pv2: jax.Array
-
-
-Function = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
-"""Value and derivative."""
 
 
 def integrals(
@@ -158,9 +152,9 @@ def _radial(
         return ratio - w * depth, (2 * E * w - C - ratio) / (w + D2) - depth - w * slope
 
     floor = jnp.minimum(_FLOOR, 0.5 * w0)
-    inner = jnp.where(f(floor)[0] < 0, _root(f, (floor, w0), start=floor), 0.0)
-    outside = _beyond(f, 2 * w0)
-    outer = _root(f, (outside, w0), start=outside)
+    inner = jnp.where(f(floor)[0] < 0, find_root(f, (floor, w0), start=floor), 0.0)
+    outside = beyond(f, 2 * w0)
+    outer = find_root(f, (outside, w0), start=outside)
 
     def act(ends: _Ends) -> _Ends:
         return _radial_action(f, ends, w0, order=order)
@@ -168,8 +162,8 @@ def _radial(
     def again(ends: _Ends) -> _Ends:
         # other roots lie between: the orbit is where p_u^2 > 0 around the star
         below, above = ends.gap
-        inner = _root(f, (jnp.maximum(below, floor), w0), start=w0)
-        outer = _root(f, (jnp.minimum(above, outside), w0), start=w0)
+        inner = find_root(f, (jnp.maximum(below, floor), w0), start=w0)
+        outer = find_root(f, (jnp.minimum(above, outside), w0), start=w0)
         inner = jnp.where(below > 0, inner, ends.inner)
         outer = jnp.where(above < jnp.inf, outer, ends.outer)
         found = act(_Ends(inner, outer, ends.gap, w0))
@@ -240,7 +234,7 @@ def _vertical(
         slope = D2 * (value - E) - (w + q) * ((w + D2) * by_zeta - w * by_rho)
         return (1 - t) * inside - half, (1 - t) * slope - inside
 
-    top = _root(n, (jnp.ones_like(w), orbit.t), start=orbit.t)
+    top = find_root(n, (jnp.ones_like(w), orbit.t), start=orbit.t)
     cot = jnp.sqrt(top / jnp.maximum(1 - top, _TINY))
     scale = jnp.minimum(potential.height / jnp.sqrt(w + D2), 1.0)
     length = jnp.arcsinh(jnp.minimum(cot, _POLE) / scale)
@@ -277,48 +271,6 @@ def _node(i: jax.Array, order: jax.Array | int, start: float) -> tuple[jax.Array
     """
     angle = start + (np.pi / 2 - start) * (i + 0.5) / order
     return jnp.sin(angle), jnp.cos(angle)
-
-
-def _root(function: Function, ends: tuple[jax.Array, jax.Array], *, start: jax.Array) -> jax.Array:
-    """Newton's method inside a bracket, with bisection where it leaves it.
-
-    ends : where the function is negative, and where it is not. start : one of them.
-    """
-
-    def step(state: _Search) -> _Search:
-        x, outside, inside, moving, rounds = state
-        value, slope = function(x)
-        within = value >= 0
-        outside, inside = jnp.where(within, outside, x), jnp.where(within, x, inside)
-        there = x - value / slope
-        there = jnp.where(
-            (there - outside) * (there - inside) <= 0, there, 0.5 * (outside + inside)
-        )
-        there = jnp.where(moving, there, x)  # not to depend on the other orbits
-        moving &= jnp.abs(there - x) > _TOLERANCE * jnp.abs(there)
-        return _Search(there, outside, inside, moving, rounds + 1)
-
-    first = _Search(start, *ends, jnp.ones_like(start, bool), jnp.asarray(0))
-    return lax.while_loop(lambda s: jnp.any(s.moving) & (s.rounds < _ROUNDS), step, first).x
-
-
-class _Search(NamedTuple):
-    x: jax.Array
-    outside: jax.Array
-    inside: jax.Array
-    moving: jax.Array
-    rounds: jax.Array
-
-
-def _beyond(function: Function, w: jax.Array) -> jax.Array:
-    """``w`` doubled until the function is negative, or the table ends."""
-
-    def step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        w, _ = state
-        more = (function(w)[0] >= 0) & (w < HIGH)
-        return jnp.where(more, 2 * w, w), more
-
-    return lax.while_loop(lambda s: jnp.any(s[1]), step, (w, jnp.ones_like(w, bool)))[0]
 
 
 def _guiding(potential: Axisymmetric, L2: jax.Array) -> jax.Array:

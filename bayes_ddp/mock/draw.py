@@ -24,7 +24,7 @@ from bayes_ddp.galaxy.light import (
     components_of_light,
     single_magnitudes,
 )
-from bayes_ddp.galaxy.orbit import orbits
+from bayes_ddp.galaxy.orbit import orbit_integrals
 from bayes_ddp.mock import elements, survey
 from bayes_ddp.mock.components import COMPONENTS, PRESET, Component
 from bayes_ddp.mock.kinematics import draw_velocity, phase_of
@@ -152,7 +152,7 @@ def draw_chunk(number: int, settings: Settings) -> Mock:
     star = _shining(places, settings.limits, rng)
     star |= _moving(star, rng)
     seen, star = _observed(star, settings, rng)
-    found = orbits(phase_of(star["position"], star["velocity"]), PRESET, make_engine())
+    found = orbit_integrals(phase_of(star["position"], star["velocity"]), PRESET, make_engine())
     star |= {column.name: found[column.name.lower()] for column in ORBIT_COLUMNS}
     square_degrees = _footprint() * 4 * np.pi * (180 / np.pi) ** 2
     density = cells.rate.sum() / CHUNK * len(seen["ra"]) / square_degrees

@@ -5,7 +5,7 @@ import pytest
 
 from bayes_ddp.galaxy.engines import make_engine
 from bayes_ddp.galaxy.frames import from_galactic, galactic_to_icrs
-from bayes_ddp.galaxy.orbit import orbits
+from bayes_ddp.galaxy.orbit import orbit_integrals
 from bayes_ddp.mock import elements
 from bayes_ddp.mock.components import COMPONENTS, PRESET
 from bayes_ddp.mock.kinematics import draw_velocity, phase_of
@@ -64,7 +64,7 @@ def test_every_star_is_bound(component):
     radius = rng.uniform(1.0, 100.0, 3000)
     place = np.stack([radius, np.zeros(3000), rng.uniform(-50, 50, 3000)], 1)
     speed = draw_velocity(component, place, rng)
-    energy = orbits(phase_of(place, speed), PRESET, make_engine())["energy"]
+    energy = orbit_integrals(phase_of(place, speed), PRESET, make_engine())["energy"]
     assert np.all(energy < 0)
 
 

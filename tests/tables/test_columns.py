@@ -8,7 +8,7 @@ from bayes_ddp.catalog.columns import COLUMNS, column_of, table_column
 from bayes_ddp.galaxy.columns import ORBIT_COLUMNS
 from bayes_ddp.galaxy.engines import make_engine
 from bayes_ddp.galaxy.frames import Cylindrical
-from bayes_ddp.galaxy.orbit import orbits
+from bayes_ddp.galaxy.orbit import orbit_integrals
 from bayes_ddp.galaxy.preset import GALPY2014
 from bayes_ddp.labels import LABELS
 from bayes_ddp.mock.files import FILES
@@ -58,7 +58,7 @@ def test_units_and_descriptions_are_what_fits_and_astropy_take():
 
 def test_orbit_has_the_quantities_of_its_columns():
     star = Cylindrical(*(np.array([x]) for x in (8.0, 0.0, 0.1, 10.0, 200.0, 5.0)))
-    found = orbits(star, GALPY2014, make_engine())
+    found = orbit_integrals(star, GALPY2014, make_engine())
     assert {column.name.lower() for column in ORBIT_COLUMNS} <= set(found)
     assert np.isclose(found["j_phi"][0], 1600)
 
