@@ -78,7 +78,7 @@ def paint(folder: Path, model: Path, *, seed: int, extra: float = 0.0) -> Survey
     """
     emulator, card = load_emulator(model), read_card(model)
     prior = LabelPrior(emulator.space, card["density"])
-    truth = np.array(jax.vmap(prior.sample)(jax.random.split(jax.random.key(seed), STARS)))
+    truth = prior.draws(jax.random.key(seed), STARS)
     flux = np.stack([np.asarray(emulator(labels)) for labels in truth]).astype(float)
     rng = np.random.default_rng(seed)
     fibres = Fibres(

@@ -134,8 +134,7 @@ class Trained(NamedTuple):
 @lru_cache(maxsize=16)
 def trained_density(density: LabelPrior) -> Trained:
     """The density of a model's training labels and the 0.1 % quantile of its ln values."""
-    keys = jax.random.split(jax.random.key(0), _PRIOR_DRAWS)
-    depth = jax.jit(jax.vmap(lambda key: density.log_prob(density.sample(key))))(keys)
+    depth = _log_density(density, jnp.asarray(density.draws(jax.random.key(0), _PRIOR_DRAWS)))
     return Trained(density, float(np.quantile(np.asarray(depth), _OUTLIER)))
 
 

@@ -40,11 +40,11 @@ def make_templates(
 
     fwhm : Å, typical width of the data's LSF.
     """
-    draws = jax.vmap(prior.sample)(jax.random.split(jax.random.key(0), 4096))
+    drawn = prior.draws(jax.random.key(0), 4096)
     core = np.array([n in ("teff", "logg", "feh") for n in prior.space.names])
     span = jnp.asarray(prior.space.span)
-    draws = draws[_evenly(np.asarray(draws / span)[:, core], 400)]
-    labels = jax.vmap(lambda x: prior.moments(x)[0])(draws)
+    draws = jnp.asarray(drawn[_evenly((drawn / np.asarray(span))[:, core], 400)])
+    labels = jax.jit(jax.vmap(lambda x: prior.moments(x)[0]))(draws)
     low, high = jnp.asarray(prior.space.low), jnp.asarray(prior.space.high)
     labels = jnp.where(core, draws, labels)
     labels = jnp.clip(labels, low + 0.02 * span, high - 0.02 * span)

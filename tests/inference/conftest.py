@@ -99,11 +99,6 @@ def _native(problem: Problem, stars: StarData, labels: Any) -> Any:
 
 
 @eqx.filter_jit
-def _draw(prior: LabelPrior, keys: Any) -> Any:
-    return jax.vmap(prior.sample)(keys)
-
-
-@eqx.filter_jit
 def _moments(prior: LabelPrior, labels: Any) -> Any:
     return jax.vmap(prior.moments)(labels)
 
@@ -118,8 +113,7 @@ class Survey:
 
     def truths(self, key: int, count: int = BATCH) -> np.ndarray:
         """[star label], drawn from the prior."""
-        keys = jax.random.split(jax.random.key(key), count)
-        return np.array(_draw(self.prior, keys))
+        return self.prior.draws(jax.random.key(key), count)
 
     def typical(self, teff: Any, logg: Any, feh: Any) -> np.ndarray:
         """[star label], the other labels where the prior puts them: its gradient is next to 0."""

@@ -62,8 +62,7 @@ def test_fewer_than_one_training_star_in_five_hundred_is_called_extrapolation(
 ) -> None:
     """Prior draws as posterior means: a thousandth is rarer than the limit, by construction."""
     space, trained = survey.prior.space, trained_density(survey.prior)
-    draw = jax.jit(jax.vmap(trained.density.sample))
-    labels = np.array(draw(jax.random.split(jax.random.key(5), 4096)))
+    labels = trained.density.draws(jax.random.key(5), 4096)
     density = jax.jit(jax.vmap(trained.density.log_prob))
     rare = int((np.array(density(labels)) < trained.depth).sum())
     assert rare <= 4096 / 1000 + 5 * np.sqrt(4096 / 1000 * 1.5)

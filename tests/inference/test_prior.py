@@ -20,7 +20,7 @@ from bayes_ddp.inference.prior import (
     TruncatedNormal,
     Uniform,
 )
-from bayes_ddp.inference.prior.boxes import Boxes
+from bayes_ddp.inference.prior.boxes import Boxes, Noise
 from bayes_ddp.labels import LabelSpace
 
 SHAPES = {
@@ -45,7 +45,7 @@ def prior(survey: Any) -> LabelPrior:
 @pytest.fixture(scope="module")
 def draws(prior: LabelPrior) -> np.ndarray:
     """[draw label] of the default prior."""
-    return np.asarray(jax.jit(jax.vmap(prior.sample))(jax.random.split(jax.random.key(3), DRAWS)))
+    return prior.draws(jax.random.key(3), DRAWS)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,19 @@ def test_default_density_is_the_sum_of_its_conditionals(
 
 def _ranges(space: LabelSpace) -> tuple[tuple, tuple, tuple]:
     return space.names, space.low, space.high
+
+
+def test_first_draws_of_a_key_do_not_depend_on_how_many_are_made(
+    prior: LabelPrior, draws: np.ndarray
+) -> None:
+    np.testing.assert_array_equal(prior.draws(jax.random.key(3), 5), draws[:5])
+
+
+@each_shape
+def test_random_numbers_beyond_the_last_box_are_not_used(shape: str) -> None:
+    law, key = boxes(shape), jax.random.key(6)
+    noise = Noise.of(key, (50,), boxes=30)
+    np.testing.assert_array_equal(law.at(noise), law.sample(key, (50,)))
 
 
 def test_prior_is_the_density_of_the_training_labels(
@@ -259,7 +272,7 @@ def test_fixed_label_is_not_fitted(chosen: LabelPrior) -> None:
 
 
 def test_draws_stay_inside_their_bounds(chosen: LabelPrior) -> None:
-    drawn = np.asarray(jax.jit(jax.vmap(chosen.sample))(jax.random.split(jax.random.key(9), 2000)))
+    drawn = chosen.draws(jax.random.key(9), 2000)
     at = {n: drawn[:, chosen.space.index(n)] for n in chosen.space.names}
     assert 5000 <= at["teff"].min() < at["teff"].max() <= 6000
     assert 3.5 <= at["logg"].min() < at["logg"].max() <= 4.2

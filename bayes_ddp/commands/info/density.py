@@ -29,8 +29,7 @@ def draw_density(model: str, to: Path) -> Path:
     emulator = load_emulator(model)
     assert emulator.card is not None
     prior = LabelPrior(emulator.space, emulator.card.density)
-    keys = jax.random.split(jax.random.key(0), _DRAWS)
-    draws = np.asarray(jax.jit(jax.vmap(prior.sample))(keys))
+    draws = prior.draws(jax.random.key(0), _DRAWS)
     trained = training_labels(emulator.card)
     names = emulator.space.names
     columns = 4

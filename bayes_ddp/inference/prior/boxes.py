@@ -1,6 +1,6 @@
 """A mixture of uniform densities with smooth edges, as a NumPyro distribution."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,25 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 
-__all__ = ["Boxes"]
+__all__ = ["Boxes", "Noise"]
+
+
+class Noise(NamedTuple):
+    """Random numbers of a draw: gumbel [*draw box], uniform [*draw], normal [*draw]."""
+
+    gumbel: Float[Array, "*draw box"]
+    uniform: Float[Array, "*draw"]
+    normal: Float[Array, "*draw"]
+
+    @classmethod
+    def of(cls, key: Array, sample_shape: tuple[int, ...], *, boxes: int) -> "Noise":
+        """Noise for mixtures of at most ``boxes`` uniform densities."""
+        which, place, edge = jax.random.split(key, 3)
+        return cls(
+            jax.random.gumbel(which, (*sample_shape, boxes)),
+            jax.random.uniform(place, sample_shape),
+            jax.random.normal(edge, sample_shape),
+        )
 
 
 class Boxes(dist.Distribution):
@@ -65,12 +83,15 @@ class Boxes(dist.Distribution):
         return jax.nn.logsumexp(self.log_boxes(value) + self.log_weight, axis=-1)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Float[Array, "*draw"]:
-        """Draws: a box by its weight, a uniform value in it, plus a normal one of ``width``."""
-        which, inner, edge = jax.random.split(key, 3)
-        box = jax.random.categorical(which, self.log_weight, shape=sample_shape)
-        uniform = jax.random.uniform(inner, sample_shape)
-        inside = self.low[box] + uniform * (self.high - self.low)[box]
-        return inside + self.width * jax.random.normal(edge, sample_shape)
+        """Draws: a box by its weight, a uniform number in it, and a normal one for the edges."""
+        return self.at(Noise.of(key, sample_shape, boxes=self.low.size))
+
+    def at(self, noise: Noise) -> Float[Array, "*draw"]:
+        """Draws from the random numbers of ``noise``; those beyond the last box are not used."""
+        gumbel = noise.gumbel[..., : self.low.size]
+        box = jnp.argmax(gumbel + self.log_weight, axis=-1)  # Gumbel-max: box k by its weight
+        inside = self.low[box] + noise.uniform * (self.high - self.low)[box]
+        return inside + self.width * noise.normal
 
     @property
     def mean(self) -> Float[Array, ""]:

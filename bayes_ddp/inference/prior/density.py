@@ -47,6 +47,8 @@ class TrainedDensity:
     def __init__(self, space: LabelSpace, table: Mapping[str, Any]) -> None:
         self.space, self.table = space, table
         self.alpha = tuple(name for name in space.names if name in table["alpha_share"])
+        self.most_boxes = max(self._steps(), len(self._edges_of_logg()), _SHIFTS, 2 + _BOOSTS)
+        """The largest number of boxes of one conditional density."""
 
     def conditional(self, name: str, values: Mapping[str, Any]) -> Boxes:
         """Density of one label given those before it in the order of ``LabelPrior``."""
@@ -127,11 +129,16 @@ class TrainedDensity:
             left.append(share)
         return low, high, jnp.stack(left, axis=-1)
 
+    def _steps(self) -> int:
+        """Number of steps of the density of Teff."""
+        first, last = self._range("teff")
+        return round((last - first) / _TEFF_STEP)
+
     def _teff(self) -> Boxes:
         """Teff in steps with weights proportional to the range of log g at each step."""
         first, last = self._range("teff")
         inside = _INSIDE * self._width("teff")
-        edges = np.linspace(first + inside, last - inside, round((last - first) / _TEFF_STEP) + 1)
+        edges = np.linspace(first + inside, last - inside, self._steps() + 1)
         low, high, left = self._pieces(jnp.asarray(0.5 * (edges[1:] + edges[:-1])))
         room = jnp.sum((high - low) * left, axis=-1)
         return Boxes(jnp.log(room), edges[:-1], edges[1:], width=self._width("teff"), narrow=True)

@@ -6,21 +6,27 @@ label, and a run file can replace the prior of a single label.
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
 
+from bayes_ddp.inference.prior.boxes import Boxes, Noise
 from bayes_ddp.inference.prior.density import TrainedDensity
 from bayes_ddp.inference.prior.gaussian import GaussianDensity
 from bayes_ddp.inference.prior.single import Choice, Fixed, TruncatedNormal, Uniform
 from bayes_ddp.labels import LabelSpace
 
 __all__ = ["LabelPrior"]
+
+_TOGETHER = 4096
+"""Draws that are made together. Every call has this shape, so it is compiled once for a prior."""
 
 
 class LabelPrior:
@@ -91,9 +97,22 @@ class LabelPrior:
     def sample(self, key: Array) -> Float[Array, " label"]:
         """One draw, [label] in the order of the space."""
         values: dict[str, Any] = {}
-        for name, part in zip(self.order, jax.random.split(key, len(self.order)), strict=True):
-            values[name] = self.conditional(name, values).sample(part)
+        keys = jax.random.split(key, len(self.order))
+        # the random numbers of all labels at once: a generator for each takes ten times as long to
+        # compile
+        noise = jax.vmap(partial(Noise.of, sample_shape=(), boxes=self._trained.most_boxes))(keys)
+        for i, name in enumerate(self.order):
+            law = self.conditional(name, values)
+            own = Noise(*(part[i] for part in noise))
+            values[name] = law.at(own) if isinstance(law, Boxes) else law.sample(keys[i])
         return jnp.stack([values[n] for n in self.space.names])
+
+    def draws(self, key: Array, count: int) -> Float[np.ndarray, "draw label"]:
+        """[draw label] of ``count`` draws; compiled once, whatever their number."""
+        size = -(-count // _TOGETHER) * _TOGETHER
+        keys = jax.random.split(key, size)
+        parts = [_sample(self, keys[i : i + _TOGETHER]) for i in range(0, size, _TOGETHER)]
+        return np.concatenate([np.asarray(part) for part in parts])[:count]
 
     def moments(self, labels: Float[Array, " label"]) -> tuple[Array, Array]:
         """Prior mean [label] and covariance [label label] at this star's Teff, log g and [Fe/H].
@@ -166,3 +185,9 @@ class LabelPrior:
                 value = jnp.asarray(choice.value, labels.dtype)
             moved.append(value)
         return jnp.stack(moved)
+
+
+@partial(jax.jit, static_argnums=0)
+def _sample(prior: LabelPrior, keys: Array) -> Float[Array, "draw label"]:
+    """One draw for each key."""
+    return jax.vmap(prior.sample)(keys)
