@@ -1,5 +1,7 @@
 """Integrals of motion in kpc and km/s, from positions and velocities in the Galaxy."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from bayes_ddp.galaxy.engines import Engine
@@ -7,11 +9,14 @@ from bayes_ddp.galaxy.frames import Cylindrical
 from bayes_ddp.galaxy.preset import Preset
 from bayes_ddp.galaxy.staeckel import Integrals
 
-__all__ = ["QUANTITIES", "cartesian", "orbit_integrals"]
+__all__ = ["CARTESIAN", "QUANTITIES", "cartesian", "cylindrical", "orbit_integrals"]
 
 _ACTIONS, _LENGTHS = ("j_r", "j_phi", "j_z"), ("r_peri", "r_apo", "z_max", "r_guide")
 QUANTITIES = (*_ACTIONS, "energy", "ecc", *_LENGTHS)
 """Names of the integrals."""
+
+CARTESIAN = ("x", "y", "z", "v_x", "v_y", "v_z")
+"""Names of place and velocity."""
 
 
 def orbit_integrals(
@@ -58,3 +63,12 @@ def cartesian(star: Cylindrical) -> dict[str, np.ndarray]:
         "v_y": star.v_R * sine + star.v_phi * cosine,
         "v_z": star.v_z,
     }
+
+
+def cylindrical(place: Mapping[str, np.ndarray]) -> Cylindrical:
+    """The inverse of ``cartesian``."""
+    x, y, z, v_x, v_y, v_z = (place[name] for name in CARTESIAN)
+    phi = np.arctan2(y, -x)
+    cosine, sine = np.cos(phi), np.sin(phi)
+    v_R, v_phi = sine * v_y - cosine * v_x, sine * v_x + cosine * v_y
+    return Cylindrical(np.hypot(x, y), phi, z, v_R, v_phi, v_z)

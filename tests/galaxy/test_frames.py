@@ -18,7 +18,7 @@ from bayes_ddp.galaxy.frames import (
     galactocentric,
     observed,
 )
-from bayes_ddp.galaxy.orbit import cartesian, orbit_integrals
+from bayes_ddp.galaxy.orbit import cartesian, cylindrical, orbit_integrals
 from bayes_ddp.galaxy.potential import circular_speed, escape_speed
 from bayes_ddp.galaxy.preset import GALPY2014, PRESETS, Preset, draw_presets, preset_of
 
@@ -75,6 +75,7 @@ def test_frames_are_inverse_and_agree_with_astropy(preset: Preset) -> None:
         galcen_v_sun=np.array(preset.sun) * u.km / u.s,
     )
     theirs, ours = seen.transform_to(frame), cartesian(star)
+    assert all(np.allclose(a, b) for a, b in zip(cylindrical(ours), star, strict=True))
     for name in "xyz":
         assert np.allclose(getattr(theirs, name).to_value(u.kpc), ours[name])
         speed = getattr(theirs, f"v_{name}").to_value(u.km / u.s)
