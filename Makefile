@@ -23,7 +23,7 @@ demo: $(READY)  ## Simulate 64 stars, read, fit, write catalogue and pictures to
 	$(RUN) $(BIN)/bayes-ddp demo
 
 test: $(READY)  ## Run the tests
-	$(RUN) $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(RUN) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)  ## Run the slow tests
 	$(RUN) $(BIN)/python -m pytest -m slow

@@ -21,9 +21,35 @@ install_import_hook(CHECKED, "beartype.beartype")
 jax.config.update("jax_enable_x64", True)  # label-space algebra; the command line does the same
 if "BAYES_DDP_CACHE" in os.environ:  # what the commands compile, the tests need not, and back
     jax.config.update("jax_compilation_cache_dir", os.environ["BAYES_DDP_CACHE"])
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # also what compiles in milliseconds: every process needs thousands of such functions
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 ROOT = Path(__file__).resolve().parent.parent
+
+LONGEST = (
+    "pipeline/test_run.py",
+    "inference/test_optimise.py",
+    "inference/test_samplers.py",
+    "test_readme.py",
+    "inference/test_prior.py",
+    "inference/test_fit.py",
+    "inference/test_model.py",
+    "inference/test_laplace.py",
+    "inference/test_importance.py",
+    "test_end_to_end.py",
+    "inference/test_odd_stars.py",
+    "commands/test_pictures.py",
+)
+"""Files that run first, so that none of them is left to one process at the end.
+
+The first two have different problems; the others use again what these two compile.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; with pytest-xdist this needs ``--no-loadscope-reorder``."""
+    order = {ROOT / "tests" / name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 @pytest.fixture(scope="session")
