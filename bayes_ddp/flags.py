@@ -6,7 +6,7 @@ written to the catalogue header and the documentation.
 
 from enum import IntFlag
 
-__all__ = ["FATAL", "WARN", "describe", "names"]
+__all__ = ["FATAL", "UNTRAINED", "WARN", "describe", "names"]
 
 
 class WARN(IntFlag):
@@ -59,7 +59,7 @@ DESCRIPTIONS = {
     WARN.NO_CATALOG_ROW: "no row for this target in the catalogue of velocities; not fitted",
     WARN.NOT_CONVERGED: "the optimiser did not converge",
     WARN.BAD_HESSIAN: "the curvature at the optimum is not positive; no errors",
-    WARN.LABEL_EDGE: "over 5 % of the posterior lies outside the trained Teff, logg or [Fe/H]",
+    WARN.LABEL_EDGE: "Teff, logg or [Fe/H] out of range, or tied to one that is",
     WARN.POOR_CHI2: "chi2 per pixel above 3",
     WARN.HIGH_RHAT: "R-hat above 1.01 for a label",
     WARN.LOW_ESS: "effective sample size below 400 for a label",
@@ -69,7 +69,7 @@ DESCRIPTIONS = {
     WARN.HOT: "type O or B, or over 5 % of the posterior hotter than the trained Teff",
     WARN.COOL: "type M, or over 5 % of the posterior cooler than the trained Teff",
     WARN.WD: "white dwarf: by its survey class, or above 6500 K with log g beyond",
-    WARN.CARBON: "carbon star: by its survey class, or C/O above 1",
+    WARN.CARBON: "carbon star: by its survey class, or C/O above 1 at 95 %",
     WARN.FAST_ROTATOR: "lines broader than the LSF allows: rotation, or two stars",
     WARN.EXTRAPOLATION: "labels rarer than 1 in 1000 of those the model was trained on",
     WARN.MULTIMODAL: "two peaks in the posterior of a label",
@@ -93,7 +93,13 @@ FATAL = (
     | WARN.NO_CATALOG_ROW
     | WARN.BAD_HESSIAN
 )
-"""Bits of stars whose labels are NaN in the catalogue."""
+"""Bits of stars that have no fit, and no labels in the catalogue."""
+
+UNTRAINED = WARN.LABEL_EDGE | WARN.HOT | WARN.COOL | WARN.WD
+"""Bits of stars that the models were not trained on: fitted, but without labels in the catalogue.
+
+HOT, COOL and WD can be the survey's class alone, of a star whose fit found other labels.
+"""
 
 
 def names(value: int) -> list[str]:

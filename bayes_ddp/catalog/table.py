@@ -19,10 +19,12 @@ from bayes_ddp.catalog.flags import (
     UPPER_LIMIT,
     label_flags,
 )
-from bayes_ddp.emulator.limits import ModelLimits
+from bayes_ddp.emulator.limits import ModelLimits, label_spread
 from bayes_ddp.files.fits import safe_card
-from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.flags import FATAL, UNTRAINED, WARN
+from bayes_ddp.inference.edges import moved_by_edges
 from bayes_ddp.inference.parts import Part
+from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.labels import label
 from bayes_ddp.spectra.surveys import find_survey
 from bayes_ddp.tables.columns import Column
@@ -64,16 +66,16 @@ def make_catalogue(part: Part, *, limits: ModelLimits | None = None, fatal: WARN
     Parameters
     ----------
     part
-        Stars that were not fitted are NaN in its posterior. A star with a bit of ``fatal`` or with
-        ``LABEL_EDGE`` has NaN in every label column.
+        Stars that were not fitted are NaN in its posterior. A star with a bit of ``fatal`` or of
+        ``UNTRAINED`` has NaN in every label column.
     limits
-        Trained range and error of each label of the emulator; None if they are not known.
+        Trained range, error and spread of each label; None where these are not known.
     fatal
         ``FATAL``, without NOT_STAR if the run fits targets of any type.
     """
     posterior = part.posterior
     warn = np.asarray(posterior.warn, np.int64)
-    untrusted = (warn & int(fatal | WARN.LABEL_EDGE)) != 0
+    untrusted = (warn & int(fatal | UNTRAINED)) != 0
     values = _values(part, untrusted, limits) | {"WARN": warn}
     table = Table(
         meta={f"LABEL{i:02d}": label(n).column for i, n in enumerate(posterior.names, 1)}
@@ -93,10 +95,13 @@ def _values(part: Part, untrusted: np.ndarray, model: ModelLimits | None) -> dic
     """
     posterior = part.posterior
     p16, p50, p84, p95 = posterior.summary()
-    error, outside = np.full(posterior.mean.shape, np.nan), np.zeros(posterior.mean.shape, bool)
+    shape = posterior.mean.shape
+    error, outside, spread = np.full(shape, np.nan), np.zeros(shape, bool), np.full(shape, np.inf)
     if model is not None:
-        error, outside = model.label_error(posterior.mean), model.outside(p50)
-    information, flag = label_flags(posterior, error, outside)
+        error = model.label_error(posterior.mean)
+        outside = model.outside(p50) | moved_by_edges(posterior, model)
+        spread = label_spread(posterior.names, _feh(posterior))
+    information, flag = label_flags(posterior, error, outside, spread=spread)
     hidden = untrusted[:, None] | np.isin(flag, (UPPER_LIMIT, PRIOR_DOMINATED, OUT_OF_RANGE))
     pixels = posterior.pixels
     values = {
@@ -134,6 +139,13 @@ def _values(part: Part, untrusted: np.ndarray, model: ModelLimits | None) -> dic
     if "divergences" in diagnostics:
         values["DIVERGENCES"] = diagnostics["divergences"]
     return values
+
+
+def _feh(posterior: Posterior) -> np.ndarray:
+    """[star], mean [Fe/H] of a posterior; 0 without that label."""
+    if "feh" not in posterior.names:
+        return np.zeros(len(posterior))
+    return posterior.mean[:, posterior.names.index("feh")]
 
 
 def _worst(values: np.ndarray, extreme: np.ufunc) -> np.ndarray:

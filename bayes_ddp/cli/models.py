@@ -18,9 +18,13 @@ def mismatch(
     snr: float = 50.0,
     write: bool = False,
     output: Path | None = None,
+    source: str | None = None,
     json: Json = False,
 ) -> None:
     """Measure where the model does not match real stars, from the fits of a run.
+
+    Two results: the mismatch of each pixel, and the scatter of each label that it causes. Spectra
+    without errors, such as those of libraries, give the second one only.
 
     Parameters
     ----------
@@ -29,15 +33,20 @@ def mismatch(
     snr
         Only stars whose median signal-to-noise ratio exceeds this.
     write
-        Put the spectrum into the model's folder and its figures into the card.
+        Put the spectrum into the model's folder and the figures into its card. Later catalogues
+        have the scatter of labels in _SYS and in the flags.
     output
         PNG to draw it into. By default pictures/mismatch.png in the run's folder.
+    source
+        Where the stars come from, for the card. By default the survey's name.
     """
     start_jax()
     from bayes_ddp import config
     from bayes_ddp.commands import mismatch as measuring
 
-    figures, text = measuring.measure(config.load(file), snr=snr, write=write, picture=output)
+    figures, text = measuring.measure(
+        config.load(file), snr=snr, write=write, picture=output, source=source
+    )
     print_figures(figures, text, json)
 
 

@@ -1,4 +1,4 @@
-"""The mismatch of the model to real stars per pixel, from the residuals of a finished run.
+"""The mismatch of the model to real stars, per pixel and per label, from a finished run.
 
 Every fitted star leaves a residual: data minus the model at its posterior mean. Brought to the
 model's rest grid, what many stars have in common, and what they scatter beyond their noise, is
@@ -7,6 +7,9 @@ the model's mismatch to real stars as far as it exceeds the emulator's own error
 
 Stars with ``POOR_CHI2`` are kept: a fit is poor where the model is wrong, and without them the
 mismatch would be measured on the stars that show least of it.
+
+Spectra without errors give the scatter of labels only (``label_mismatch``): noise and mismatch of
+their pixels cannot be told apart.
 """
 
 from dataclasses import replace
@@ -20,15 +23,14 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d
 
 from bayes_ddp import config
-from bayes_ddp.catalog.fits import read_catalogue
+from bayes_ddp.commands.finished import finished_catalogue, spectra_of, usable_rows
+from bayes_ddp.commands.label_mismatch import label_figures, label_lines, label_mismatch
 from bayes_ddp.commands.pictures import check_picture, save
 from bayes_ddp.emulator.error import mismatch_files, write_mismatch
-from bayes_ddp.emulator.network import Card
 from bayes_ddp.files.outputs import check_replaceable
-from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.flags import WARN
 from bayes_ddp.inference.residuals import model_spectra
-from bayes_ddp.pipeline.plan import plan
-from bayes_ddp.pipeline.work import Setup, load_task, open_run
+from bayes_ddp.pipeline.work import Setup, open_run
 from bayes_ddp.spectra.masks import doppler_factor
 from bayes_ddp.spectra.raw import RawSpectra
 
@@ -40,7 +42,6 @@ REGIONS = (3900, 4400, 4800, 5300, 5800, 6800, 7600, 8900)
 MIN_STARS = 10
 """Smallest number of stars for a mismatch at a pixel."""
 
-_EXCLUDED = FATAL | WARN.LABEL_EDGE | WARN.NOT_CONVERGED
 _SMOOTH_PIXELS = 2.0
 
 
@@ -55,7 +56,12 @@ class Residuals(NamedTuple):
 
 
 def measure(
-    run: config.Run, *, snr: float, write: bool, picture: Path | None = None
+    run: config.Run,
+    *,
+    snr: float,
+    write: bool,
+    picture: Path | None = None,
+    source: str | None = None,
 ) -> tuple[dict[str, Any], str]:
     """(figures, text to print) of the mismatch of a run's model to the stars that the run fitted.
 
@@ -69,6 +75,8 @@ def measure(
         Write the spectrum beside the model's weights and the figures into its card.
     picture
         PNG to draw; by default ``pictures/mismatch.png`` in the run's folder.
+    source
+        Where the spectra come from, for the card; by default the survey.
 
     Raises ValueError where the run is not finished, was made with other weights, or has fewer than
     ten such stars; OutputError where a file that is not ours would be replaced.
@@ -81,62 +89,62 @@ def measure(
     setup = open_run(plain)
     if write:
         check_replaceable(mismatch_files(setup.card.folder))
-    table = _finished(output, setup.card)
-    rows = _usable(table, snr)
+    table = finished_catalogue(output, setup.card)
+    rows = usable_rows(table, snr)
     if len(rows) < MIN_STARS:
         raise ValueError(
             f"{output} holds {len(rows)} well fitted stars with a median S/N above {snr:g}, and "
             f"{MIN_STARS} are needed. Lower --snr or fit more stars."
         )
-    wave = np.asarray(setup.emulator.wave)
-    mismatch, offset = excess(rest_residuals(setup, table, rows), np.asarray(setup.emulator.error))
-    if not np.isfinite(mismatch).any():
-        raise ValueError(
-            f"{output}: no model pixel has {MIN_STARS} stars. Fit more stars of this survey."
-        )
-    figures = _figures(wave, mismatch, offset) | {
+    about: dict[str, Any] = {
         "stars": len(rows),
         "snr_above": float(snr),
         "survey": run.input.survey,
+        "source": source or run.input.survey,
         "emulator_sha256": setup.card.sha256,
     }
-    _draw(wave, mismatch, offset, to=picture)
-    lines = _lines(figures)
+    moved = label_figures(*label_mismatch(setup, table, rows), setup.emulator.space)
+    labels = about | moved
+    spectrum: np.ndarray | None = None
+    figures: dict[str, Any] = {}
+    lines: list[str] = []
+    if not (np.asarray(table["WARN"])[rows] & int(WARN.NO_ERRORS)).any():
+        spectrum, figures, lines = _by_pixel(setup, table, rows, to=picture)
+    figures |= about | {"label_error": labels}
+    lines = [*_head(about), *lines, *label_lines(labels)]
     if write:
-        write_mismatch(setup.card.folder, mismatch, figures)
-        lines.append(
-            f"Written to {setup.card.folder}: mismatch.safetensors, and [mismatch] of card.toml."
-        )
-    lines.append(f"Picture: {picture}")
-    return figures | {"picture": str(picture), "written": write}, "\n".join(lines)
+        write_mismatch(setup.card.folder, spectrum, figures)
+        lines.append(f"Written to [mismatch] of {setup.card.folder / 'card.toml'}.")
+    if spectrum is not None:
+        lines.append(f"Picture: {picture}")
+    drawn = None if spectrum is None else str(picture)
+    return figures | {"picture": drawn, "written": write}, "\n".join(lines)
 
 
-def _finished(output: Path, card: Card) -> Table:
-    """The catalogue of a finished run; ValueError where there is none, or of other weights."""
-    path = output / "catalogue.fits"
-    if not path.is_file():
-        raise ValueError(f"{output} holds no catalogue.fits: finish 'bayes-ddp run' first.")
-    table = read_catalogue(path)
-    made_with = str(table.meta.get("EMUSHA"))
-    if made_with != card.sha256:
+def _head(about: dict[str, Any]) -> list[str]:
+    return [
+        f"{about['stars']} stars of {about['source']} with a median S/N above "
+        f"{about['snr_above']:g}, or unknown."
+    ]
+
+
+def _by_pixel(
+    setup: Setup, table: Table, rows: np.ndarray, *, to: Path
+) -> tuple[np.ndarray, dict[str, Any], list[str]]:
+    """(mismatch [model pixel], figures, lines to print), drawn to ``to``.
+
+    Raises ValueError where no pixel has enough stars.
+    """
+    wave, error = np.asarray(setup.emulator.wave), np.asarray(setup.emulator.error)
+    mismatch, offset = excess(rest_residuals(setup, table, rows), error)
+    if not np.isfinite(mismatch).any():
         raise ValueError(
-            f"{output} was fitted with weights {made_with[:12]}, and {card.name} now has "
-            f"{card.sha256[:12]}: run it again."
+            f"{setup.run.output.directory}: no model pixel has {MIN_STARS} stars. Fit more stars "
+            "of this survey."
         )
-    if (np.asarray(table["WARN"]) & int(WARN.NO_ERRORS)).any():
-        raise ValueError(
-            f"{output}: these spectra came without errors, so that noise and mismatch cannot be "
-            "separated. Measure the mismatch on spectra with errors."
-        )
-    return table
-
-
-def _usable(table: Table, snr: float) -> np.ndarray:
-    """Rows of well fitted stars whose median S/N over all arms is above ``snr``."""
-    columns = [name for name in table.colnames if name.startswith("SNR_")]
-    ratio = np.nan_to_num(np.stack([np.asarray(table[name]) for name in columns], axis=1))
-    fitted = (np.asarray(table["WARN"]) & int(_EXCLUDED)) == 0
-    return np.flatnonzero(fitted & (np.median(ratio, axis=1) > snr))
+    _draw(wave, mismatch, offset, to=to)
+    figures = _figures(wave, mismatch, offset)
+    return mismatch, figures, _lines(figures)
 
 
 def rest_residuals(setup: Setup, table: Table, rows: np.ndarray) -> Residuals:
@@ -147,21 +155,8 @@ def rest_residuals(setup: Setup, table: Table, rows: np.ndarray) -> Residuals:
     Raises ValueError where a task of the run does not have the catalogue's stars.
     """
     found: list[tuple[np.ndarray, np.ndarray]] = []
-    key = "SPECID" if "SPECID" in table.colnames else "NAME"
-    names = {str(name): row for row, name in enumerate(table[key])}
-    wanted = set(rows.tolist())
-    for task in plan(setup.run):
-        raw = load_task(setup, task)
-        at = np.array([names.get(name, -1) for name in raw.identifiers()], int)
-        if (at < 0).any():
-            lost = raw.identifiers()[int(np.argmin(at))]
-            raise ValueError(
-                f"{task.path} holds {lost}, which is not in the catalogue: the run file or its "
-                "input has changed since. Run it again."
-            )
-        use = np.array([row in wanted for row in at], bool)
-        if use.any():
-            found += _of_task(setup, raw.take(np.flatnonzero(use)), table[at[use]])
+    for raw, at in spectra_of(setup, table, rows):
+        found += _of_task(setup, raw, table[at])
     return Residuals(*(np.stack(column) for column in zip(*found, strict=True)))
 
 
@@ -251,8 +246,7 @@ def _figures(wave: np.ndarray, mismatch: np.ndarray, offset: np.ndarray) -> dict
 
 def _lines(figures: dict[str, Any]) -> list[str]:
     lines = [
-        f"{figures['stars']} stars of {figures['survey']} with a median S/N above "
-        f"{figures['snr_above']:g}, {figures['pixels']} model pixels with {MIN_STARS} or more.",
+        f"{figures['pixels']} model pixels with {MIN_STARS} stars or more:",
         f"{'region [Å]':12s}{'mismatch':>10s}{'data - model':>14s}   (median, mean; per cent)",
     ]
     for name, pair in figures.items():

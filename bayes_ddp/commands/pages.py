@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bayes_ddp.catalog.columns import COLUMNS
 from bayes_ddp.files.outputs import PAGE_LINE, check_replaceable, write_page
-from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.flags import FATAL, UNTRAINED, WARN
 from bayes_ddp.flags import describe as describe_flags
 from bayes_ddp.labels import LABELS
 
@@ -94,7 +94,7 @@ def _catalogue() -> list[str]:
 
 def _flags() -> list[str]:
     rows = (
-        (str(bit), f"`{name}`", text, "yes" if WARN[name] & (FATAL | WARN.LABEL_EDGE) else "")
+        (str(bit), f"`{name}`", text, "yes" if WARN[name] & (FATAL | UNTRAINED) else "")
         for name, bit, text in describe_flags()
     )
     return [

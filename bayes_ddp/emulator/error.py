@@ -37,15 +37,21 @@ def mismatch_files(folder: Path) -> list[Path]:
     return [Path(folder) / name for name in (_FILE, "card.toml")]
 
 
-def write_mismatch(folder: Path, mismatch: np.ndarray, figures: dict[str, Any]) -> None:
+def write_mismatch(folder: Path, mismatch: np.ndarray | None, figures: dict[str, Any]) -> None:
     """Write a measured mismatch [model pixel] beside the weights and its figures into the card.
 
-    NaN pixels, without enough stars, get the median of the others. Raises OutputError if a file
-    there is not ours.
+    figures : with ``label_error``, the table of the mismatch's effect on labels.
+
+    NaN pixels, without enough stars, get the median of the others. Without a spectrum, an earlier
+    one and its figures stay. Raises OutputError if a file there is not ours.
     """
     check_replaceable(mismatch_files(folder))
-    known = np.isfinite(mismatch)
-    filled = np.where(known, mismatch, np.median(mismatch[known])).astype(np.float32)
-    write_atomic(Path(folder) / _FILE, save({"mismatch": filled}))
+    earlier = read_card(folder).get("mismatch", {})
+    if mismatch is not None:
+        known = np.isfinite(mismatch)
+        filled = np.where(known, mismatch, np.median(mismatch[known])).astype(np.float32)
+        write_atomic(Path(folder) / _FILE, save({"mismatch": filled}))
+    elif "pixels" in earlier:
+        figures = earlier | {"label_error": figures["label_error"]}
     card = read_card(folder) | {"mismatch": figures}
     write_atomic(Path(folder) / "card.toml", to_toml(card))

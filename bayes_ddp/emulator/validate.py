@@ -14,7 +14,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from bayes_ddp.emulator.label_error import SNR, label_shifts
-from bayes_ddp.emulator.limits import METALLICITIES, METALLICITY_NAMES, star_groups
+from bayes_ddp.emulator.limits import (
+    METALLICITIES,
+    METALLICITY_NAMES,
+    group_rows,
+    star_groups,
+)
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork, predict
 from bayes_ddp.labels import LabelSpace
 
@@ -103,10 +108,8 @@ def _label_figures(labels: np.ndarray, shift: np.ndarray, space: LabelSpace) -> 
         f"fits at S/N {SNR:.0f} a pixel",
         "labels": list(space.names),
     }
-    groups = {"all": np.ones(len(shift), bool)} | star_groups(labels, space)
-    for name, rows in groups.items():
-        if rows.sum() >= _LEAST_STARS:
-            figures[name] = [_round(v) for v in np.quantile(np.abs(shift[rows]), 0.683, axis=0)]
+    for name, rows in group_rows(labels, space, least=_LEAST_STARS).items():
+        figures[name] = [_round(v) for v in np.quantile(np.abs(shift[rows]), 0.683, axis=0)]
     return figures
 
 

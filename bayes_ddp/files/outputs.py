@@ -219,7 +219,7 @@ def _is_of_model(path: Path) -> bool:
     """Whether the arrays in the folder have the checksum in its card, so that both are ours."""
     card = read_card_file(path.parent)
     if path.name == "mismatch.safetensors":
-        return "mismatch" in card
+        return "pixels" in card.get("mismatch", {})
     arrays = [p for p in path.parent.glob("*.safetensors") if p.name != "mismatch.safetensors"]
     for one in arrays if path.name in _MODEL_FILES else [path]:
         check_sha256(one)

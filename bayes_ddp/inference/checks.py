@@ -11,17 +11,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+from scipy.special import ndtr
 
+from bayes_ddp.emulator.limits import ModelLimits, model_limits
 from bayes_ddp.flags import WARN
+from bayes_ddp.inference.edges import moved_by_edges
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.prior import LabelPrior
 from bayes_ddp.inference.problem import Problem
-from bayes_ddp.labels import LabelSpace
 
 __all__ = [
     "MAX_SHIFT",
     "RHAT_LIMIT",
     "Trained",
+    "carbon_warning",
     "check",
     "chi2_warning",
     "edge_warning",
@@ -57,9 +60,12 @@ def check(posterior: Posterior, problem: Problem, vrad_err: np.ndarray) -> np.nd
     """
     space = problem.prior.space
     warn: np.ndarray = sampler_warning(posterior) | chi2_warning(posterior)
-    warn |= velocity_warning(posterior, vrad_err) | edge_warning(posterior, space)
+    card = problem.emulator.card
+    limits = model_limits(space, card.table if card else {})
+    warn |= velocity_warning(posterior, vrad_err) | edge_warning(posterior, limits)
     trained = trained_density(LabelPrior(space, problem.prior.density))
     warn |= odd_warning(posterior, trained, lsf_sd=problem.parameters.lsf_sd)
+    warn |= carbon_warning(posterior, limits)
     return warn
 
 
@@ -87,7 +93,7 @@ def sampler_warning(posterior: Posterior) -> np.ndarray:
 
 
 def _share(posterior: Posterior, outside: np.ndarray) -> np.ndarray:
-    """[star], weighted fraction of the draws that are ``outside`` [draw star]."""
+    """[star], weighted mean of ``outside`` [draw star], bool or probabilities."""
     weight = np.exp(posterior.log_weight - posterior.log_weight.max(axis=0))
     share: np.ndarray = (weight * outside).sum(axis=0) / weight.sum(axis=0)
     return share
@@ -97,20 +103,25 @@ def _bit(where: np.ndarray, bit: WARN) -> np.ndarray:
     return np.where(where, int(bit), 0).astype(np.int64)
 
 
-def edge_warning(posterior: Posterior, space: LabelSpace) -> np.ndarray:
+def edge_warning(posterior: Posterior, limits: ModelLimits) -> np.ndarray:
     """[star] int64: where over 5 % of the draws leave the trained Teff, log g or [Fe/H].
 
     ``LABEL_EDGE`` for any of them, with ``HOT`` and ``COOL`` for the ends of Teff, and ``WD``
     where a star above 6500 K leaves log g upwards: pressure broadens its Balmer lines more than
-    any dwarf's.
+    any dwarf's. ``LABEL_EDGE`` also where one of them depends on another label that is outside
+    its range (``moved_by_edges``).
     """
+    space = limits.space
     beyond: dict[tuple[str, int], np.ndarray] = {}
-    for name in {"teff", "logg", "feh"} & set(posterior.names):
+    core = [name for name in ("teff", "logg", "feh") if name in posterior.names]
+    for name in core:
         values, at = posterior.draws[..., posterior.names.index(name)], space.index(name)
         beyond[name, -1], beyond[name, 1] = values < space.low[at], values > space.high[at]
     nothing = np.zeros(posterior.log_weight.shape, bool)
     anywhere = np.logical_or.reduce(list(beyond.values())) if beyond else nothing
-    warn = _bit(_share(posterior, anywhere) > _MAX_OUTSIDE, WARN.LABEL_EDGE)
+    depends = moved_by_edges(posterior, limits)[:, [posterior.names.index(n) for n in core]]
+    lost = (_share(posterior, anywhere) > _MAX_OUTSIDE) | depends.any(axis=1)
+    warn = _bit(lost, WARN.LABEL_EDGE)
     for bit, key in ((WARN.HOT, ("teff", 1)), (WARN.COOL, ("teff", -1))):
         warn |= _bit(_share(posterior, beyond.get(key, nothing)) > _MAX_OUTSIDE, bit)
     if ("logg", 1) in beyond and ("teff", 1) in beyond:
@@ -144,22 +155,16 @@ def _log_density(law: LabelPrior, labels: Array) -> Array:
 
 
 def odd_warning(posterior: Posterior, trained: Trained, *, lsf_sd: float) -> np.ndarray:
-    """[star] int64: ``CARBON``, ``FAST_ROTATOR``, ``EXTRAPOLATION`` and ``MULTIMODAL``.
+    """[star] int64: ``FAST_ROTATOR``, ``EXTRAPOLATION`` and ``MULTIMODAL``.
 
     lsf_sd : prior sd of the LSF factors, 0 where they were not fitted.
 
-    CARBON: C/O above 1 in 95 % of the draws; molecules then change the whole spectrum.
     FAST_ROTATOR: lines broader than the instrument makes them; the LSF factors of all arms lie
     above 1 by 5 prior sd in quadrature. EXTRAPOLATION: the posterior's mean is rarer among
     the labels that the model was trained on than one in a thousand. MULTIMODAL: the draws of a
     label have two peaks.
     """
-    names = posterior.names
     warn = np.zeros(len(posterior), np.int64)
-    if {"c_fe", "o_fe"} <= set(names):
-        carbon = posterior.draws[..., names.index("c_fe")]
-        excess = carbon - posterior.draws[..., names.index("o_fe")] > _CARBON_OVER_OXYGEN
-        warn |= _bit(_share(posterior, excess) > 1 - _MAX_OUTSIDE, WARN.CARBON)
     if lsf_sd > 0:
         broad = (posterior.lsf - 1) / lsf_sd
         far = np.sum(broad**2, axis=1) > _ROTATION_SD**2
@@ -170,6 +175,24 @@ def odd_warning(posterior: Posterior, trained: Trained, *, lsf_sd: float) -> np.
     warn |= _bit(fitted & (depth < trained.depth), WARN.EXTRAPOLATION)
     warn |= _bit(several_peaks(posterior.draws, posterior.weight), WARN.MULTIMODAL)
     return warn
+
+
+def carbon_warning(posterior: Posterior, limits: ModelLimits) -> np.ndarray:
+    """[star] int64: ``CARBON`` where C/O is above 1 at 95 %; molecules then rule the spectrum.
+
+    The probability is that over the draws, each widened by the model's errors of carbon and oxygen
+    (``ModelLimits.label_error``). Carbon stars have much carbon: hardly a star has [O/Fe] far
+    below 0, and a fit with less is a flaw of the model, so that [O/Fe] below 0 counts as 0.
+    """
+    names = posterior.names
+    if not {"c_fe", "o_fe"} <= set(names):
+        return np.zeros(len(posterior), np.int64)
+    places = [names.index("c_fe"), names.index("o_fe")]
+    carbon, oxygen = (posterior.draws[..., at] for at in places)
+    error = np.hypot(*np.nan_to_num(limits.label_error(posterior.mean))[:, places].T)
+    excess = carbon - np.maximum(oxygen, 0.0) - _CARBON_OVER_OXYGEN
+    above = ndtr(excess / np.maximum(error, 1e-6))
+    return _bit(_share(posterior, above) > 1 - _MAX_OUTSIDE, WARN.CARBON)
 
 
 def several_peaks(draws: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from bayes_ddp import config
 from bayes_ddp.catalog.fits import write_catalogue
 from bayes_ddp.emulator.limits import model_limits
 from bayes_ddp.files.outputs import write_text
-from bayes_ddp.flags import WARN
+from bayes_ddp.flags import UNTRAINED, WARN
 from bayes_ddp.inference.fit import BATCH
 from bayes_ddp.inference.forward import narrowest_fwhm
 from bayes_ddp.inference.parts import find_parts
@@ -164,7 +164,7 @@ def figures(outcome: Outcome) -> dict[str, Any]:
     counted = {str(bit.name): int(np.count_nonzero(warn & int(bit))) for bit in WARN}
     return {
         "rows": len(warn),
-        "fitted": int(np.count_nonzero((warn & int(setup.fatal | WARN.LABEL_EDGE)) == 0)),
+        "fitted": int(np.count_nonzero((warn & int(setup.fatal | UNTRAINED)) == 0)),
         "warnings": {name: n for name, n in counted.items() if n},
         "no_star_not_fitted": int(np.count_nonzero(no_star & ((warn & int(setup.fatal)) != 0))),
         "survey": setup.run.input.survey,

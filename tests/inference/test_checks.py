@@ -7,9 +7,11 @@ import jax
 import numpy as np
 import pytest
 
+from bayes_ddp.emulator.limits import ModelLimits, model_limits
 from bayes_ddp.flags import WARN
 from bayes_ddp.inference.checks import (
     RHAT_LIMIT,
+    carbon_warning,
     check,
     chi2_warning,
     edge_warning,
@@ -88,6 +90,11 @@ def usual(survey: Any) -> Posterior:
     return record
 
 
+def limits_of(survey: Any) -> ModelLimits:
+    """What the card of the model says of its labels."""
+    return model_limits(survey.prior.space, survey.problem.emulator.card.table)
+
+
 def put(posterior: Posterior, name: str, value: float, *, star: int = 0) -> None:
     """Move the draws and the mean of one label of a star to ``value``."""
     i = posterior.names.index(name)
@@ -109,7 +116,8 @@ def test_check_has_the_bits_of_every_warning(survey: Any, usual: Posterior) -> N
     found = check(usual, survey.problem, np.ones(3))
     trained = trained_density(survey.prior)
     expected = sampler_warning(usual) | chi2_warning(usual) | velocity_warning(usual, np.ones(3))
-    expected |= edge_warning(usual, survey.prior.space) | odd_warning(usual, trained, lsf_sd=0.03)
+    expected |= edge_warning(usual, limits_of(survey)) | odd_warning(usual, trained, lsf_sd=0.03)
+    expected |= carbon_warning(usual, limits_of(survey))
     np.testing.assert_array_equal(found, expected)
     first = WARN.HIGH_RHAT | WARN.POOR_CHI2 | WARN.LABEL_EDGE | WARN.HOT
     assert int(found[0]) & first == first
@@ -171,32 +179,57 @@ def test_edge_warns_where_draws_leave_the_trained_range(
 ) -> None:
     space = survey.prior.space
     put(usual, name, getattr(space, value)[space.index(name)])
-    assert edge_warning(usual, space).tolist() == [bits, 0, 0]
+    assert edge_warning(usual, limits_of(survey)).tolist() == [bits, 0, 0]
 
 
 def test_hot_dense_star_is_a_white_dwarf(survey: Any, usual: Posterior) -> None:
     space = survey.prior.space
     put(usual, "logg", space.high[space.index("logg")] + 0.3)
-    assert not edge_warning(usual, space)[0] & WARN.WD
+    assert not edge_warning(usual, limits_of(survey))[0] & WARN.WD
     put(usual, "teff", 6600.0)
-    assert edge_warning(usual, space)[0] & WARN.WD
+    assert edge_warning(usual, limits_of(survey))[0] & WARN.WD
 
 
 def test_edge_counts_draws_by_their_weight(survey: Any, usual: Posterior) -> None:
     """4 % of the draws outside are too few for the bit, unless they weigh twice as much."""
     at = survey.prior.space.index("teff")
     usual.draws[:20, 0, at] = 9000.0
-    assert not edge_warning(usual, survey.prior.space)[0]
+    assert not edge_warning(usual, limits_of(survey))[0]
     usual.log_weight[:20, 0] = np.log(2)
-    assert edge_warning(usual, survey.prior.space)[0] == WARN.LABEL_EDGE | WARN.HOT
+    assert edge_warning(usual, limits_of(survey))[0] == WARN.LABEL_EDGE | WARN.HOT
+
+
+def abundances(usual: Posterior, carbon: float, oxygen: float) -> None:
+    put(usual, "c_fe", carbon)
+    put(usual, "o_fe", oxygen)
 
 
 def test_more_carbon_than_oxygen_is_a_carbon_star(survey: Any, usual: Posterior) -> None:
-    trained = trained_density(survey.prior)
-    put(usual, "c_fe", float(usual.mean[0, usual.names.index("o_fe")]) + 0.26)
-    assert not odd_warning(usual, trained, lsf_sd=0.03)[0] & WARN.CARBON
-    put(usual, "c_fe", float(usual.mean[0, usual.names.index("o_fe")]) + 0.6)
-    assert odd_warning(usual, trained, lsf_sd=0.03)[0] & WARN.CARBON
+    """C/O is 1 at [C/O] = 0.26; draws scatter by 0.035 in carbon and 0.0125 in oxygen."""
+    exact = ModelLimits(survey.prior.space, {}, {})
+    for excess, bit in ((0.04, 0), (0.09, WARN.CARBON)):
+        abundances(usual, 0.4 + 0.26 + excess, 0.4)
+        assert carbon_warning(usual, exact).tolist() == [bit, 0, 0]
+
+
+def test_errors_of_the_model_count_for_carbon_stars(survey: Any, usual: Posterior) -> None:
+    """0.12 and 0.16 dex are 0.2 together: 95 % are 0.33 above, with the draws 0.335."""
+    space = survey.prior.space
+    error = np.zeros(space.size)
+    error[[space.index("c_fe"), space.index("o_fe")]] = 0.12, 0.16
+    limits = ModelLimits(space, {}, {"all": error})
+    for excess, bit in ((0.32, 0), (0.35, WARN.CARBON)):
+        abundances(usual, 0.4 + 0.26 + excess, 0.4)
+        assert carbon_warning(usual, limits).tolist() == [bit, 0, 0]
+
+
+def test_star_without_oxygen_is_no_carbon_star(survey: Any, usual: Posterior) -> None:
+    """Fits of cool stars push [O/Fe] to -0.7; [C/Fe] is that of other stars."""
+    exact = ModelLimits(survey.prior.space, {}, {})
+    abundances(usual, 0.0, -0.7)
+    assert not carbon_warning(usual, exact).any()
+    abundances(usual, 0.4, -0.7)
+    assert carbon_warning(usual, exact).tolist() == [WARN.CARBON, 0, 0]
 
 
 def test_lines_broader_than_the_prior_allows_are_a_fast_rotator(

@@ -24,7 +24,7 @@ from bayes_ddp.files.compressed import suffix, unpacked
 from bayes_ddp.files.fits import FitsFile, open_fits
 from bayes_ddp.files.paths import check_file
 from bayes_ddp.files.toml import to_toml
-from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.flags import FATAL, UNTRAINED, WARN
 from bayes_ddp.inference.parts import FORMAT, find_parts
 from bayes_ddp.labels import LABELS
 from bayes_ddp.spectra.surveys import SURVEYS
@@ -172,7 +172,7 @@ def _catalogue(path: Path) -> Description:
     warn = np.asarray(table["WARN"], np.int64)
     warnings = {str(bit.name): int(((warn & int(bit)) > 0).sum()) for bit in WARN}
     fatal = FATAL & ~WARN.NOT_STAR if table.meta.get("SPECSEL") == "any" else FATAL
-    fitted = (warn & int(fatal | WARN.LABEL_EDGE)) == 0
+    fitted = (warn & int(fatal | UNTRAINED)) == 0
     labels: dict[str, dict[str, int]] = {}
     for row in LABELS:
         if row.column in table.colnames:
