@@ -14,6 +14,7 @@ from astropy.table import Table
 from bayes_ddp import config
 from bayes_ddp.commands import pictures
 from bayes_ddp.emulator.card import find_model
+from bayes_ddp.emulator.limits import model_limits
 from bayes_ddp.emulator.physics.library import read_held_out
 from bayes_ddp.files.outputs import check_replaceable, write_fits
 from bayes_ddp.inference.calibration import Recovery, recovery
@@ -112,7 +113,7 @@ def demo(
     lines = [
         f"{stars} simulated stars, {rows[0].stars} without a warning. Recovery (estimate - truth) "
         "of the labels",
-        "that they have in the catalogue (z-sys: with _SYS in the error):",
+        "that they have in the catalogue (z-sys: with the network's error of _SYS):",
         *format_recovery(rows),
         *(f"  {n} x {name}" for name, n in figures["warnings"].items()),
         f"Catalogue: {outcome.path}",
@@ -135,13 +136,16 @@ def recovery_table(outcome: pipeline.Outcome, truth: np.ndarray) -> list[Recover
     """Recovery of each label for stars that have it in the catalogue and have no warning.
 
     truth : [row label].
+
+    The stars are made of the physics that the network was trained on: of ``_SYS``, the network's
+    error applies to them, and the mismatch to real stars does not.
     """
     mean, sd, quantile = _summaries(outcome)
     mean = np.where(np.isfinite(_column(outcome, "")), mean, np.nan)
-    names = outcome.setup.emulator.space.names
-    return recovery(
-        names, truth, mean, sd=sd, quantile=quantile, model_error=_column(outcome, "_SYS")
-    )
+    space, card = outcome.setup.emulator.space, outcome.setup.card.table
+    known = {name: table for name, table in card.items() if name != "mismatch"}
+    error = model_limits(space, known).label_error(np.asarray(outcome.table["LABEL_MEAN"]))
+    return recovery(space.names, truth, mean, sd=sd, quantile=quantile, model_error=error)
 
 
 def _column(outcome: pipeline.Outcome, ending: str) -> np.ndarray:

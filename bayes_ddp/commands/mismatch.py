@@ -84,18 +84,9 @@ def measure(
     output = Path(run.output.directory)
     picture = picture or output / "pictures" / "mismatch.png"
     check_picture(picture)
-    # the variance that is subtracted must not include the mismatch itself
-    plain = replace(run, nuisance=replace(run.nuisance, mismatch=False))
-    setup = open_run(plain)
-    if write:
-        check_replaceable(mismatch_files(setup.card.folder))
+    setup = _opened(run, write=write)
     table = finished_catalogue(output, setup.card)
-    rows = usable_rows(table, snr)
-    if len(rows) < MIN_STARS:
-        raise ValueError(
-            f"{output} holds {len(rows)} well fitted stars with a median S/N above {snr:g}, and "
-            f"{MIN_STARS} are needed. Lower --snr or fit more stars."
-        )
+    rows = _enough(table, snr, output)
     about: dict[str, Any] = {
         "stars": len(rows),
         "snr_above": float(snr),
@@ -103,38 +94,49 @@ def measure(
         "source": source or run.input.survey,
         "emulator_sha256": setup.card.sha256,
     }
-    moved = label_figures(*label_mismatch(setup, table, rows), setup.emulator.space)
-    labels = about | moved
-    spectrum: np.ndarray | None = None
-    figures: dict[str, Any] = {}
-    lines: list[str] = []
-    if not (np.asarray(table["WARN"])[rows] & int(WARN.NO_ERRORS)).any():
-        spectrum, figures, lines = _by_pixel(setup, table, rows, to=picture)
-    figures |= about | {"label_error": labels}
-    lines = [*_head(about), *lines, *label_lines(labels)]
+    labels = label_figures(*label_mismatch(setup, table, rows), setup.emulator.space)
+    spectrum, figures, lines = _by_pixel(setup, table, rows, to=picture)
+    figures |= about | {"label_error": about | labels}
+    head = f"{len(rows)} stars of {about['source']} with a median S/N above {snr:g}, or unknown."
+    lines = [head, *lines, *label_lines(labels)]
     if write:
         write_mismatch(setup.card.folder, spectrum, figures)
         lines.append(f"Written to [mismatch] of {setup.card.folder / 'card.toml'}.")
-    if spectrum is not None:
-        lines.append(f"Picture: {picture}")
     drawn = None if spectrum is None else str(picture)
+    lines += [f"Picture: {drawn}"] if drawn else []
     return figures | {"picture": drawn, "written": write}, "\n".join(lines)
 
 
-def _head(about: dict[str, Any]) -> list[str]:
-    return [
-        f"{about['stars']} stars of {about['source']} with a median S/N above "
-        f"{about['snr_above']:g}, or unknown."
-    ]
+def _opened(run: config.Run, *, write: bool) -> Setup:
+    """The run; raises OutputError where ``write`` would replace a file that is not ours."""
+    # the mismatch itself must not be in the variance that is taken off
+    setup = open_run(replace(run, nuisance=replace(run.nuisance, mismatch=False)))
+    if write:
+        check_replaceable(mismatch_files(setup.card.folder))
+    return setup
+
+
+def _enough(table: Table, snr: float, output: Path) -> np.ndarray:
+    """The usable rows of a catalogue; raises ValueError where there are fewer than ten."""
+    rows = usable_rows(table, snr)
+    if len(rows) < MIN_STARS:
+        raise ValueError(
+            f"{output} holds {len(rows)} well fitted stars with a median S/N above {snr:g}, and "
+            f"{MIN_STARS} are needed. Lower --snr or fit more stars."
+        )
+    return rows
 
 
 def _by_pixel(
     setup: Setup, table: Table, rows: np.ndarray, *, to: Path
-) -> tuple[np.ndarray, dict[str, Any], list[str]]:
+) -> tuple[np.ndarray | None, dict[str, Any], list[str]]:
     """(mismatch [model pixel], figures, lines to print), drawn to ``to``.
 
-    Raises ValueError where no pixel has enough stars.
+    Nothing where the spectra came without errors. Raises ValueError where no pixel has enough
+    stars.
     """
+    if (np.asarray(table["WARN"])[rows] & int(WARN.NO_ERRORS)).any():
+        return None, {}, []
     wave, error = np.asarray(setup.emulator.wave), np.asarray(setup.emulator.error)
     mismatch, offset = excess(rest_residuals(setup, table, rows), error)
     if not np.isfinite(mismatch).any():

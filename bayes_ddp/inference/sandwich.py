@@ -104,7 +104,7 @@ def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
 
 @eqx.filter_jit
 def _model(
-    problem: Problem, star: StarData, labels: Array, nuisances: Nuisances
+    problem: Problem, star: StarData, *, labels: Array, nuisances: Nuisances
 ) -> tuple[Array, Array, Array]:
     """Flux [pixel], derivatives [parameter pixel] and prior precisions [nuisance] of one star."""
     rows = problem.emulator.flux_and_gradient(labels)
@@ -134,7 +134,7 @@ def label_variances(
     prior_covariance : [label label]
         Of the prior at the star's labels.
     """
-    given = _model(problem, star, jnp.asarray(labels), nuisances)
+    given = _model(problem, star, labels=jnp.asarray(labels), nuisances=nuisances)
     flux, jacobian, tightness = (np.asarray(values, float) for values in given)
     parameters = problem.parameters
     free = [parameters.names.index(name) for name in parameters.free]

@@ -35,8 +35,8 @@ def combined(centre: float, sd: float) -> Posterior:
     return one_label(centre / sd**2 / weight, weight**-0.5)
 
 
-def flag_of(result: Posterior, *limits: np.ndarray | float | bool) -> int:
-    return int(label_flags(result, *limits)[1][0, 0])
+def flag_of(result: Posterior, *limits: np.ndarray | float | bool, spread: float = np.inf) -> int:
+    return int(label_flags(result, *limits, spread=spread)[1][0, 0])
 
 
 def expected(centre: float, sd: float) -> int | None:
@@ -101,3 +101,21 @@ def test_error_of_the_model_counts_as_noise_of_that_size(centre, sd, error):
 def test_only_what_is_detected_can_be_out_of_range():
     assert flag_of(combined(0.0, 0.02), 0.0, np.array([[True]])) == OUT_OF_RANGE
     assert flag_of(combined(0.0, 2.0), 0.0, np.array([[True]])) == PRIOR_DOMINATED
+
+
+def test_error_above_the_spread_of_the_label_among_stars_is_no_detection():
+    """[Cr/Fe] of all stars is 0.0 +- 0.04: an error of 0.05 says nothing, one of 0.03 does."""
+    sharp = combined(0.0, 0.03)
+    assert flag_of(sharp, 0.0, spread=0.04) == DETECTED
+    assert flag_of(sharp, 0.04, spread=0.04) == PRIOR_DOMINATED
+    assert flag_of(combined(0.0, 0.05), 0.0, spread=0.04) == PRIOR_DOMINATED
+
+
+@given(sd=st.floats(0.005, 0.15), error=st.floats(0.005, 0.15), spread=st.floats(0.02, 0.3))
+def test_detected_values_vary_at_least_as_much_by_the_stars_as_by_errors(sd, error, spread):
+    """Half of the variance of what is published is that of the stars."""
+    total = float(np.hypot(sd, error))
+    if min(abs(total / spread - 1), abs(total / 0.2 - 1), abs(total * 4.605 - 1)) < 1e-6:
+        return
+    found = flag_of(combined(0.0, sd), error, spread=spread) == DETECTED
+    assert found == (total < min(spread, 0.2, 1 / 4.60517))

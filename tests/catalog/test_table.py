@@ -12,7 +12,7 @@ from bayes_ddp.catalog.fits import read_catalogue, write_catalogue
 from bayes_ddp.catalog.flags import DETECTED, NOT_FITTED, OUT_OF_RANGE, PRIOR_DOMINATED
 from bayes_ddp.catalog.table import make_catalogue, pack_covariance, unpack_covariance
 from bayes_ddp.emulator.limits import model_limits
-from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.flags import FATAL, UNTRAINED, WARN
 from bayes_ddp.inference.parts import read_part, write_part
 from bayes_ddp.labels import LABELS, label
 from bayes_ddp.spectra.surveys import SURVEYS
@@ -196,7 +196,7 @@ def test_fixed_label_keeps_its_value(make_posterior, make_part):
     assert np.all(table["MG_FE_FLAG"] == 255)
 
 
-@pytest.mark.parametrize("bit", [*(bit for bit in WARN if bit & FATAL), WARN.LABEL_EDGE])
+@pytest.mark.parametrize("bit", [bit for bit in WARN if bit & (FATAL | UNTRAINED)])
 def test_untrusted_star_has_no_values_but_keeps_its_posterior(make_posterior, make_part, bit):
     table = make_catalogue(make_part(make_posterior(2), np.array([int(bit), 0])))
     assert np.isnan(table["TEFF"][0]) and np.isnan(table["MG_FE"][0])
@@ -237,6 +237,45 @@ def test_what_is_detected_outside_the_trained_range_has_no_value(make_posterior,
     assert np.isfinite(after["MG_FE"]).tolist() == [True, False, True]
     assert np.isfinite(after["MG_FE_P50"]).all()
     np.testing.assert_array_equal(after["LABEL_MEAN"], mean)
+
+
+def test_label_that_depends_on_one_outside_its_range_has_no_value(
+    make_posterior, make_part, space
+):
+    """[C/Fe] of the best fit is beyond the range; of two stars, one has [Mg/Fe] correlated."""
+    result = make_posterior(2)
+    covariance, mode = result.covariance.copy(), result.mean.copy()
+    sd = result.sd[0]
+    covariance[:] = np.diag(sd**2)
+    covariance[0, 3, 4] = covariance[0, 4, 3] = 0.9 * sd[3] * sd[4]
+    mode[:, 4] = space.high[4] + 2 * sd[4]
+    changed = replace(result, covariance=covariance, mode=mode)
+    table = make_catalogue(make_part(changed), limits=model_limits(space, {}))
+    assert table["MG_FE_FLAG"].tolist() == [OUT_OF_RANGE, DETECTED]
+    assert np.isfinite(table["FEH"]).all() and np.isfinite(table["TEFF"]).all()
+
+
+def test_label_without_information_among_stars_has_no_value(make_posterior, make_part, space):
+    """[Mg/Fe] of stars scatters by 0.12: an error of the model of 0.15 leaves nothing."""
+    error = {"labels": list(space.names), "all": [0.0, 0.0, 0.0, 0.15, 0.0]}
+    for card, flag in (({}, DETECTED), ({"mismatch": {"label_error": error}}, PRIOR_DOMINATED)):
+        table = make_catalogue(make_part(make_posterior(2)), limits=model_limits(space, card))
+        assert table["MG_FE_FLAG"].tolist() == [flag] * 2
+        assert np.isfinite(table["MG_FE"]).all() == (flag == DETECTED)
+        assert np.isfinite(table["MG_FE_P50"]).all() and np.isfinite(table["FEH"]).all()
+
+
+def test_errors_of_network_and_physics_are_added_in_quadrature(space):
+    """Of kinds of stars without a measurement, that of all stars counts."""
+    network = {"labels": list(space.names), "teff_above_4700": [30.0, 0.3, 0.3, 0.3, 0.3]}
+    physics = {"labels": list(space.names), "all": [40.0] * 5, "feh_above_0": [0.4] * 5}
+    card = {"validation": {"label_error": network}, "mismatch": {"label_error": physics}}
+    labels = np.array([[5000.0, 4, -0.5, 0, 0], [5000.0, 4, 0.2, 0, 0], [4200.0, 2, 0.2, 0, 0]])
+    found = model_limits(space, card).label_error(labels)
+    np.testing.assert_allclose(found[0], np.hypot([30, 0.3, 0.3, 0.3, 0.3], 40.0))
+    np.testing.assert_allclose(found[1], np.hypot([30, 0.3, 0.3, 0.3, 0.3], 0.4))
+    np.testing.assert_allclose(found[2], 0.4)
+    assert np.isnan(model_limits(space, card).label_error(labels * np.nan)).all()
 
 
 def test_error_of_the_model_is_that_of_the_worst_kind_a_star_is_of(space):

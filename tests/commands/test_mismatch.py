@@ -14,9 +14,11 @@ from bayes_ddp import config
 from bayes_ddp.catalog.fits import read_catalogue, write_catalogue
 from bayes_ddp.catalog.table import make_catalogue
 from bayes_ddp.commands import mismatch
+from bayes_ddp.commands.label_mismatch import label_figures
 from bayes_ddp.commands.mismatch import Residuals, excess
 from bayes_ddp.emulator.card import load_emulator, read_card
 from bayes_ddp.emulator.error import read_mismatch
+from bayes_ddp.emulator.limits import METALLICITY_NAMES, model_limits
 from bayes_ddp.flags import WARN
 from bayes_ddp.inference.parts import Part
 from bayes_ddp.inference.posterior import blank
@@ -121,6 +123,9 @@ def finished(tmp_path_factory, model):
     posterior = replace(
         blank(emulator.space.names, np.array(raw.identifiers()), tuple(a.name for a in raw.arms)),
         mean=labels[coadd.source],
+        mode=labels[coadd.source],
+        covariance=np.tile(np.diag((0.02 * emulator.space.span) ** 2), (count, 1, 1)),
+        prior_covariance=np.tile(np.diag((0.2 * emulator.space.span) ** 2), (count, 1, 1)),
         warn=np.where(coadd.source == count - 1, int(WARN.LABEL_EDGE), 0),
         lsf=np.ones((count, 3)),
         velocity=np.stack([coadd.vrad - coadd.vrad_seen, np.ones(count)], axis=1),
@@ -163,6 +168,40 @@ def test_known_mismatch_is_measured_and_kept_with_the_model(finished, model):
     assert (model / "mismatch.safetensors").is_file()
     with open(figures["picture"], "rb") as stream:
         assert stream.read(4) == b"\x89PNG"
+
+
+def test_scatter_of_labels_by_the_mismatch_is_kept_with_the_model(finished, model):
+    """Pixels of Gaussians 3 Å wide are wrong together; [Fe/H] has lines there, and the catalogue
+    of a later run has the scatter in _SYS."""
+    figures, text = mismatch.measure(finished, snr=50.0, write=True, source="painted")
+    table = read_card(model)["mismatch"]["label_error"]
+    assert table == figures["label_error"]
+    assert (table["source"], table["survey"], table["stars"]) == ("painted", "desi", 12)
+    assert {"all", "feh_-1_to_0", "teff_above_4700"} <= set(table)
+    emulator = load_emulator(model)
+    at = emulator.space.index("feh")
+    assert 0.001 < table["all"][at] < 0.1
+    plain, after = (
+        model_limits(emulator.space, card).label_error(emulator.space.middle[None])[0, at]
+        for card in ({}, emulator.card.table)
+    )
+    assert np.isnan(plain) and after >= table["all"][at]
+    assert "feh" in text and "Teff above 4700" in text
+
+
+def test_median_over_stars_is_the_scatter_and_a_missing_kind_has_its_neighbour_s(models):
+    """Variances of 0.04 and 0.01 dex in two ranges of [Fe/H], none measured in the others."""
+    space = load_emulator(models / "desi-physics").space
+    labels = np.tile(space.middle, (40, 1))
+    labels[:, space.index("feh")] = np.repeat([-1.5, 0.2], 20)
+    excess = np.tile(np.repeat([0.04, 0.01], 20)[:, None] ** 2, space.size)
+    excess[::7] = 9.0  # a few stars are no model's
+    excess[:, 3] = -1.0  # less than noise
+    found = label_figures(labels, excess, space)
+    rows = [found[name] for name in METALLICITY_NAMES]
+    np.testing.assert_allclose(np.delete(rows, 3, axis=1)[:, 0], [0.04, 0.04, 0.04, 0.01])
+    assert not np.array(rows)[:, 3].any()
+    assert "teff_below_4700" not in found
 
 
 def test_run_whose_input_has_changed_is_not_measured(finished, tmp_path):

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import kurtosis
 
+from bayes_ddp.emulator.limits import METALLICITIES, SPREAD, label_spread
 from bayes_ddp.galaxy.frames import Sky, from_galactic, galactic_to_icrs, galactocentric
 from bayes_ddp.galaxy.light import BANDS, apparent_magnitudes, combine, components_of_light
 from bayes_ddp.labels import LABELS
@@ -39,6 +41,20 @@ def test_truth_has_every_label_of_every_star(stars):
         assert np.isfinite(stars.truth[row.name]).all(), row.name
     assert stars.truth["age"].max() <= 13.8
     assert stars.truth["mass"].max() < 5 and stars.truth["logg"].max() < 5.6  # nobody is dead
+
+
+def test_spread_that_flags_compare_errors_with_is_that_of_these_stars(stars):
+    """Sd of all stars or of those with a similar [Fe/H], whichever is larger: to five of its
+    errors, and 8 % for two digits."""
+    kind = np.digitize(stars.truth["feh"], METALLICITIES[1:-1])
+    for name, expected in SPREAD.items():
+        for place, spread in enumerate(expected):
+            both = [(stars.truth[name][rows]) for rows in (kind >= 0, kind == place)]
+            values = max(both, key=np.std)
+            error = np.sqrt((kurtosis(values, fisher=False) - 1) / (4 * len(values)))
+            assert abs(values.std() / spread - 1) < 5 * error + 0.08, (name, place)
+    at = np.array([-2.5, -0.5])
+    assert label_spread(("teff", "c_fe"), at).tolist() == [[np.inf, 0.6], [np.inf, 0.13]]
 
 
 def test_magnitudes_follow_from_the_truth(stars):
