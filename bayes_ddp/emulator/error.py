@@ -51,6 +51,7 @@ def write_mismatch(folder: Path, mismatch: np.ndarray | None, figures: dict[str,
         known = np.isfinite(mismatch)
         filled = np.where(known, mismatch, np.median(mismatch[known])).astype(np.float32)
         write_atomic(Path(folder) / _FILE, save({"mismatch": filled}))
+        figures = {"pixels": int(known.sum())} | figures  # the card claims the file by this key
     elif "pixels" in earlier:
         figures = earlier | {"label_error": figures["label_error"]}
     card = read_card(folder) | {"mismatch": figures}

@@ -65,6 +65,8 @@ class Setup:
         deciding = {name: table[name] for name in ("seed", "nuisance", "sampler", "prior")}
         deciding |= {"spectype": self.run.input.spectype, "emulator": self.card.sha256}
         deciding |= {"version": version("bayes_ddp"), "jax": version("jax"), "code": _code()}
+        known = (self.card.table.get(name, {}) for name in ("validation", "mismatch"))
+        deciding["label_error"] = [table.get("label_error") for table in known]  # for WARN bits
         if self.run.nuisance.mismatch:
             deciding["mismatch"] = hashlib.sha256(
                 (self.card.folder / "mismatch.safetensors").read_bytes()

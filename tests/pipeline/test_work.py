@@ -120,6 +120,8 @@ def test_other_mismatch_makes_another_part(
         write_mismatch(tmp_path, np.full(len(emulator.wave), level), {})
         marks.add(fingerprint(opened(**changed), raw))
     assert len(marks) == 2
+    write_mismatch(tmp_path, None, {"label_error": {"all": [0.1]}})
+    assert fingerprint(opened(**changed), raw) not in marks  # bits of WARN depend on it
 
 
 def test_settings_of_the_run_file_are_those_of_the_fit(
