@@ -111,7 +111,8 @@ def label_figures(labels: np.ndarray, excess: np.ndarray, space: LabelSpace) -> 
 
 def label_lines(figures: Mapping[str, Any]) -> list[str]:
     """Lines to print, one per label, with a column for each kind of star."""
-    kinds = [name for name in figures if name.startswith(("all", "feh_", "teff_"))]
+    given = [name for name in figures if name.startswith("teff_")]
+    kinds = [name for name in ("all", *METALLICITY_NAMES, *given) if name in figures]
     heads = [
         name.replace("feh_", "[Fe/H] ").replace("teff_", "Teff ").replace("_", " ")
         for name in kinds
