@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from bayes_ddp.galaxy.potential import PRESET
+from bayes_ddp.galaxy.preset import GALPY2014
 
 __all__ = ["POPULATIONS", "Population", "densities"]
 
@@ -40,10 +40,10 @@ class Population:
     def density(self, radius: np.ndarray, height: np.ndarray) -> np.ndarray:
         """Stars per volume at (R, z) kpc, relative to the thin disc at the Sun."""
         if self.height:
-            fall = (radius - PRESET.r0) / self.length + np.abs(height) / self.height
+            fall = (radius - GALPY2014.r0) / self.length + np.abs(height) / self.height
             return self.local * np.exp(-fall)
         radial = np.hypot(np.hypot(radius, height / 0.7), 0.5)  # no cusp within 0.5 kpc (?)
-        return self.local * (radial / PRESET.r0) ** -3.5
+        return self.local * (radial / GALPY2014.r0) ** -3.5
 
     def share_of_ages(self, edges: np.ndarray) -> np.ndarray:
         """[bin], fraction of the stars born between rising ``edges``, Gyr."""
@@ -79,7 +79,7 @@ def densities(
         one = distance**3 * np.exp(-distance / scale)
         return np.repeat(one[..., None], len(POPULATIONS), axis=-1)
     flat = distance * np.cos(lat)
-    radius = np.sqrt(PRESET.r0**2 + flat**2 - 2 * PRESET.r0 * flat * np.cos(lon))
-    height = PRESET.z0 + distance * np.sin(lat)
+    radius = np.sqrt(GALPY2014.r0**2 + flat**2 - 2 * GALPY2014.r0 * flat * np.cos(lon))
+    height = GALPY2014.z0 + distance * np.sin(lat)
     each = [distance**3 * part.density(radius, height) for part in POPULATIONS]
     return np.stack(each, axis=-1)
