@@ -71,7 +71,7 @@ def odd(tmp_path_factory):
         "emulator": {"name": "desi-physics"},
         "sampler": {"kind": "map"},
     }
-    outcome = pipeline.run(config.parse(run, source="test", base=folder), batch=2)
+    outcome = pipeline.run(config.parse(run, source="test", base=folder))
     return dict(zip(flux, outcome.table, strict=True))
 
 

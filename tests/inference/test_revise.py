@@ -164,7 +164,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
         "sampler": {"kind": "map"},
         "output": {"pictures": False},
     }
-    table = pipeline.run(config.parse(run, source="test", base=folder), batch=2).table
+    table = pipeline.run(config.parse(run, source="test", base=folder)).table
     return {name: table[TWO * i : TWO * (i + 1)] for i, name in enumerate(FAULTS)}
 
 

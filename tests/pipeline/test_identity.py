@@ -51,7 +51,7 @@ def test_two_stars_of_one_target_have_no_labels_in_files_of_their_own(two_tiles,
         base=two_tiles,
     )
     with pytest.warns(InputWarning) as told:
-        outcome = pipeline.run(run, batch=2)
+        outcome = pipeline.run(run)
     said = [str(warning.message) for warning in told]
     assert any("again.fits, HDU 1 (RVTAB): the table was written again" in text for text in said)
     assert any("2 spectra at different positions have one TARGETID" in text for text in said)

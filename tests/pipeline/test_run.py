@@ -13,7 +13,7 @@ from bayes_ddp.catalog.fits import read_catalogue
 from bayes_ddp.commands.demo import simulate_files
 from bayes_ddp.files.errors import InputWarning
 from bayes_ddp.flags import WARN
-from bayes_ddp.inference.fit import star_keys
+from bayes_ddp.inference.fit import BATCH, star_keys
 from bayes_ddp.inference.parts import read_draws, read_part
 from bayes_ddp.labels import LABELS
 from bayes_ddp.pipeline import run as pipeline
@@ -47,9 +47,9 @@ def settings(folder, output, **changed):
 
 @pytest.fixture(scope="module")
 def finished(simulated, tmp_path_factory):
-    """A run in tasks and batches of two."""
+    """A run in tasks of two, in batches of the size that every run has."""
     output = tmp_path_factory.mktemp("finished")
-    return pipeline.run(settings(simulated, output), batch=2, rows=2)
+    return pipeline.run(settings(simulated, output), rows=2)
 
 
 def test_every_spectrum_has_one_row_in_order(finished, simulated):
@@ -79,7 +79,7 @@ def test_draws_are_kept_by_identifier(finished):
 
 
 def test_one_compilation_serves_many_tasks(simulated, tmp_path, compilations):
-    """Batches of three, a shape that no other test has: two tasks, one compilation each."""
+    """Batches of three, a shape that no test before has: two tasks, one compilation each."""
     with compilations() as compiled:
         pipeline.run(settings(simulated, tmp_path), batch=3, rows=3)
     assert len(list((tmp_path / "draws").iterdir())) == 2
@@ -93,7 +93,7 @@ def test_tasks_batches_and_order_do_not_matter(finished, simulated, tmp_path):
     Chains are chaotic: where they were needed (a finite R-hat) to a third of one.
     """
     changed = {"targetid": [int(t) for t in finished.table["TARGETID"][[3, 1]]]}
-    alone = pipeline.run(settings(simulated, tmp_path, input=DESI | changed), batch=2)
+    alone = pipeline.run(settings(simulated, tmp_path, input=DESI | changed), batch=3)
     assert len(alone.table) == 2
     for row in alone.table:
         (same,) = finished.table[finished.table["TARGETID"] == row["TARGETID"]]
@@ -113,15 +113,13 @@ def test_interrupted_run_ends_with_the_same_bytes(finished, simulated, tmp_path)
 
     run = settings(simulated, tmp_path)
     with pytest.raises(StoppedError):
-        pipeline.run(run, batch=2, rows=2, progress=stop)
+        pipeline.run(run, rows=2, progress=stop)
     with pytest.raises(StoppedError):  # the first part may not have been written yet
-        pipeline.run(
-            run, batch=2, rows=2, progress=lambda what, done, total: stop(what, done - 2, 0)
-        )
+        pipeline.run(run, rows=2, progress=lambda what, done, total: stop(what, done - 2, 0))
     assert not (tmp_path / "catalogue.fits").exists()
     (part, *_) = sorted((tmp_path / "draws").iterdir())
     written = part.stat().st_mtime_ns
-    outcome = pipeline.run(run, batch=2, rows=2)
+    outcome = pipeline.run(run, rows=2)
     assert part.stat().st_mtime_ns == written  # read back, not fitted again
     assert outcome.path.read_bytes() == finished.path.read_bytes()
 
@@ -135,7 +133,7 @@ def test_damaged_part_is_fitted_again_and_foreign_files_stay(finished, simulated
     work.write_part(parts / "older-0123456789ab.nc", stale, draws=10)
     (parts / "notes.nc").write_bytes(b"the user's own")
     (parts / "readme.txt").write_text("the user's own")
-    outcome = pipeline.run(settings(simulated, tmp_path), batch=2, rows=2)
+    outcome = pipeline.run(settings(simulated, tmp_path), rows=2)
     assert outcome.path.read_bytes() == finished.path.read_bytes()
     left = {path.name for path in parts.iterdir()}
     assert left == {path.name for path in finished.parts} | {"notes.nc", "readme.txt"}
@@ -147,11 +145,11 @@ def test_one_more_file_fits_that_file_only(finished, simulated, tmp_path):
     simulate_files(more, stars=2, seed=8)
     (more / "coadd-demo.fits").rename(simulated / "a-new-file.fits")
     run = settings(simulated, tmp_path / "out")
-    before = pipeline.run(run, batch=2, rows=2)
+    before = pipeline.run(run, rows=2)
     times = {path.name: path.stat().st_mtime_ns for path in before.parts}
     table = DESI | {"spectra": ["a-new-file.fits", "coadd-demo.fits"]}
     with pytest.warns(InputWarning, match="4 spectra at different positions"):
-        after = pipeline.run(settings(simulated, tmp_path / "out", input=table), batch=2, rows=2)
+        after = pipeline.run(settings(simulated, tmp_path / "out", input=table), rows=2)
     (simulated / "a-new-file.fits").unlink()
     assert len(after.table) == STARS + 2 and len(after.parts) == len(before.parts) + 1
     assert times.items() <= {p.name: p.stat().st_mtime_ns for p in after.parts}.items()
@@ -228,7 +226,7 @@ def test_galaxies_are_fitted_on_request_and_cry_out(data, tmp_path):
         "redshifts": [str(p) for p in sorted(folder.glob("redrock-*"))],
         "spectype": "any",
     }
-    outcome = pipeline.run(settings(tmp_path, tmp_path / "out", input=told), batch=2)
+    outcome = pipeline.run(settings(tmp_path, tmp_path / "out", input=told))
     warn = np.asarray(outcome.table["WARN"])
     assert (warn & int(WARN.NOT_STAR)).all() and (warn & int(WARN.BAD_RV)).all()
     assert ((warn & int(WARN.POOR_CHI2)) != 0).tolist() == [True, False]
@@ -245,7 +243,7 @@ def test_a_file_of_many_tasks_is_read_once(finished, simulated, monkeypatch):
     tasks = plan(run, rows=2)
     assert len(tasks) == 3
     for group in groups(tasks, rows=2):
-        done = work.work(setup, group, finished.path.parent / "draws", batch=2, progress=print)
+        done = work.work(setup, group, finished.path.parent / "draws", batch=BATCH, progress=print)
         assert [d.task for d in done] == group
     assert len(seen) == 1
 
