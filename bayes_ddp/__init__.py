@@ -29,7 +29,7 @@ _PUBLIC = {
     "TruncatedNormal": "inference.prior",
     "Uniform": "inference.prior",
     "WARN": "flags",
-    "bounds": "inference.bounds",
+    "bounds": "inference.bounds.star",
     "compare": "comparison.run",
     "fit": "inference.fit",
     "load_emulator": "emulator.card",

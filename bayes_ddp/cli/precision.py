@@ -130,7 +130,7 @@ def bounds(
     start_jax()
     from bayes_ddp.commands import bounds as line
     from bayes_ddp.commands.run_bounds import run_bounds
-    from bayes_ddp.inference.design import Unknowns
+    from bayes_ddp.inference.bounds.design import Unknowns
     from bayes_ddp.inference.problem import Nuisance
 
     labels = star.given() if star else {}

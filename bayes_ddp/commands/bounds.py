@@ -27,11 +27,11 @@ from bayes_ddp.commands.bounds_text import (
     window_lines,
     write_table,
 )
-from bayes_ddp.inference.bounds import bounds_at
-from bayes_ddp.inference.budget import budget
-from bayes_ddp.inference.design import Design, Unknowns, make_design
-from bayes_ddp.inference.planner import against_resolution, against_snr, snr_needed
-from bayes_ddp.inference.repeats import fit_repeats
+from bayes_ddp.inference.bounds.budget import budget
+from bayes_ddp.inference.bounds.design import Design, Unknowns, make_design
+from bayes_ddp.inference.bounds.planner import against_resolution, against_snr, snr_needed
+from bayes_ddp.inference.bounds.repeats import fit_repeats
+from bayes_ddp.inference.bounds.star import bounds_at
 from bayes_ddp.spectra.instruments import find_instrument
 
 __all__ = ["Question", "answer", "prior_words"]

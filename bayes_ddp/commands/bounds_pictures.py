@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bayes_ddp.commands.pictures import check_picture, save
-from bayes_ddp.inference.bounds import Bounds
-from bayes_ddp.inference.budget import Budget
-from bayes_ddp.inference.planner import Curve
+from bayes_ddp.inference.bounds.budget import Budget
+from bayes_ddp.inference.bounds.planner import Curve
+from bayes_ddp.inference.bounds.star import Bounds
 from bayes_ddp.plots.bounds import plot_bounds, plot_curves, plot_information, plot_ratio
 
 __all__ = ["PICTURES", "check_bounds_pictures", "draw_bounds", "draw_budget", "draw_curve"]

@@ -11,8 +11,8 @@ from astropy.table import Table
 
 from bayes_ddp.catalog.fits import write_catalogue
 from bayes_ddp.files.outputs import check_replaceable, write_text
-from bayes_ddp.inference.bounds import Bounds
-from bayes_ddp.inference.budget import Budget
+from bayes_ddp.inference.bounds.budget import Budget
+from bayes_ddp.inference.bounds.star import Bounds
 from bayes_ddp.labels import label
 
 __all__ = [

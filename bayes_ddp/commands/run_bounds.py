@@ -11,9 +11,9 @@ from astropy.table import Column, Table
 from bayes_ddp import config
 from bayes_ddp.catalog.fits import read_catalogue
 from bayes_ddp.commands.bounds_text import check_table, write_table
-from bayes_ddp.inference.bounds import bounds_on
-from bayes_ddp.inference.design import Design, Unknowns, complete_labels, make_design
-from bayes_ddp.inference.exposure import exposures
+from bayes_ddp.inference.bounds.design import Design, Unknowns, complete_labels, make_design
+from bayes_ddp.inference.bounds.exposure import exposures
+from bayes_ddp.inference.bounds.star import bounds_on
 from bayes_ddp.inference.resolution import narrowest_fwhm
 from bayes_ddp.labels import label
 from bayes_ddp.pipeline.plan import plan

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bayes_ddp.galaxy.bolometric import ALL_BANDS
 from bayes_ddp.galaxy.isochrones import load_isochrones
 from bayes_ddp.galaxy.magnitudes import absolute_magnitudes
-from bayes_ddp.galaxy.bolometric import ALL_BANDS
 
 __all__ = ["EDGES", "RATIOS", "Companions", "load_companions", "shares"]
 

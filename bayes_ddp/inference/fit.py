@@ -15,8 +15,8 @@ from bayes_ddp.emulator.card import load_emulator
 from bayes_ddp.emulator.error import read_mismatch
 from bayes_ddp.emulator.network import BasisNetwork, PixelNetwork
 from bayes_ddp.flags import FATAL, WARN
+from bayes_ddp.inference.bounds.fitted import fitted_bounds
 from bayes_ddp.inference.checks import check
-from bayes_ddp.inference.fitted_bounds import fitted_bounds
 from bayes_ddp.inference.forward import narrowest_fwhm, taps_needed
 from bayes_ddp.inference.noise import with_errors
 from bayes_ddp.inference.posterior import Posterior, blank, concatenate

@@ -3,6 +3,8 @@
 Densities are sums over draws, so that their spread includes the errors of the stars.
 """
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection, QuadMesh
@@ -82,7 +84,9 @@ def plot_places(
                 zorder=1,
             )
         )
-    style = {"color": "0.35"} if colour is None else {"c": colour, "cmap": "viridis"}
+    style: dict[str, Any] = (
+        {"color": "0.35"} if colour is None else {"c": colour, "cmap": "viridis"}
+    )
     order = np.arange(x.shape[1]) if colour is None else np.argsort(np.nan_to_num(colour))
     if colour is not None:
         style["c"] = colour[order]

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bayes_ddp.inference.exposure import Exposure
-from bayes_ddp.inference.fisher import precision
+from bayes_ddp.inference.bounds.exposure import Exposure
+from bayes_ddp.inference.bounds.fisher import precision
+from bayes_ddp.inference.bounds.gradients import Terms, jacobian, noise_of, prior_precision
 from bayes_ddp.inference.forward import StarData
-from bayes_ddp.inference.gradients import Terms, jacobian, noise_of, prior_precision
 from bayes_ddp.inference.likelihood import information
 from bayes_ddp.inference.problem import Problem
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bayes_ddp.emulator.network import BasisNetwork
-from bayes_ddp.inference.exposure import Exposure, Model
+from bayes_ddp.inference.bounds.exposure import Exposure, Model
 from bayes_ddp.inference.forward import StarData, native_rows, normalised, pseudo_level, smooth
 from bayes_ddp.inference.likelihood import Noise, information
 from bayes_ddp.inference.parameters import Nuisances, Parameters
@@ -20,6 +20,7 @@ from bayes_ddp.inference.parameters import Nuisances, Parameters
 __all__ = [
     "Matrices",
     "Terms",
+    "derivatives",
     "jacobian",
     "matrices",
     "model_rows",
@@ -106,14 +107,23 @@ def jacobian(
     if nuisances is None:
         nuisances = Nuisances(jnp.zeros(()), jnp.ones(len(shape.arms)))
     native = native_rows(shape, star, rows, nuisances=nuisances)
-    number = len(native) - 1
+    return derivatives(exposure, native, terms=terms)
+
+
+def derivatives(
+    exposure: Exposure, native: Float[Array, "row pixel"], *, terms: Terms
+) -> tuple[Float[Array, " pixel"], Float[Array, "parameter pixel"]]:
+    """``jacobian`` from the rows of ``forward.native_rows``."""
+    star, number = exposure.star, len(native) - 1
     if terms.continuum:
-        native = jnp.concatenate([native, native[0] * _polynomials(exposure, terms.continuum)])
+        shapes = jnp.asarray(_polynomials(exposure, terms.continuum), native.dtype)
+        native = jnp.concatenate([native, native[0] * shapes])
     chosen = [*terms.parameters.derivative_rows(), *range(number, len(native) - 1)]
     if terms.pseudo_continuum:
-        flux, derivative = normalised(shape, star, native)
+        flux, derivative = normalised(exposure.shape, star, native)
     else:
-        level = jnp.where(star.total > 0, pseudo_level(shape, star, native[:1])[0], 1.0)
+        level = pseudo_level(exposure.shape, star, native[:1])[0]
+        level = jnp.where(star.total > 0, level, 1.0)
         flux, derivative = native[0] / level, native[1:] / level
     return flux, derivative[jnp.array(chosen)]
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayes_ddp.inference import fisher
-from bayes_ddp.inference.fisher import free_groups
+from bayes_ddp.inference.bounds import fisher
+from bayes_ddp.inference.bounds.fisher import free_groups
 from bayes_ddp.inference.likelihood import Noise, information
 
 PIXELS = 400

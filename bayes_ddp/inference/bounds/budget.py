@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
-from bayes_ddp.inference.bounds import Bounds, bounds_on
-from bayes_ddp.inference.design import Design
-from bayes_ddp.inference.fisher import generalised_inverse
-from bayes_ddp.inference.gradients import jacobian, model_rows, noise_of, prior_precision
+from bayes_ddp.inference.bounds.design import Design
+from bayes_ddp.inference.bounds.fisher import generalised_inverse
+from bayes_ddp.inference.bounds.gradients import jacobian, model_rows, noise_of, prior_precision
+from bayes_ddp.inference.bounds.star import Bounds, bounds_on
 from bayes_ddp.spectra.features import window_names
 
 __all__ = ["Budget", "Window", "budget"]

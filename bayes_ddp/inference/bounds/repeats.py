@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_ddp.emulator.physics.points import ReferencePoint
-from bayes_ddp.inference.design import Design
+from bayes_ddp.inference.bounds.design import Design
+from bayes_ddp.inference.bounds.gradients import model_rows
 from bayes_ddp.inference.fit import fit
 from bayes_ddp.inference.forward import native_rows
-from bayes_ddp.inference.gradients import model_rows
 from bayes_ddp.inference.parameters import Nuisances
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.prior import Fixed, Normal

@@ -12,11 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from bayes_ddp.inference.bounds import bounds_at
-from bayes_ddp.inference.design import Design
-from bayes_ddp.inference.exposure import Exposure, sharp_enough
-from bayes_ddp.inference.fisher import precision
-from bayes_ddp.inference.gradients import Terms, jacobian, model_rows, noise_of, prior_precision
+from bayes_ddp.inference.bounds.design import Design
+from bayes_ddp.inference.bounds.exposure import Exposure, sharp_enough
+from bayes_ddp.inference.bounds.fisher import precision
+from bayes_ddp.inference.bounds.gradients import (
+    Terms,
+    jacobian,
+    model_rows,
+    noise_of,
+    prior_precision,
+)
+from bayes_ddp.inference.bounds.star import bounds_at
 from bayes_ddp.inference.likelihood import Noise, information
 
 __all__ = ["Curve", "against_resolution", "against_snr", "snr_needed"]

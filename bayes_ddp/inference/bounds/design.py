@@ -11,8 +11,14 @@ from bayes_ddp.emulator.density import density_table, usual_vmic
 from bayes_ddp.emulator.error import read_mismatch
 from bayes_ddp.emulator.physics.points import PACKS, ReferencePoint, nearest_point
 from bayes_ddp.files.errors import did_you_mean
-from bayes_ddp.inference.exposure import VRAD_ERR, Exposure, Model, ideal_exposure, sharp_enough
-from bayes_ddp.inference.gradients import Terms
+from bayes_ddp.inference.bounds.exposure import (
+    VRAD_ERR,
+    Exposure,
+    Model,
+    ideal_exposure,
+    sharp_enough,
+)
+from bayes_ddp.inference.bounds.gradients import Terms
 from bayes_ddp.inference.parameters import Parameters
 from bayes_ddp.inference.problem import Nuisance, require_float64
 from bayes_ddp.labels import LABELS, LabelSpace

@@ -17,10 +17,10 @@ from astropy.table import Column, Table
 from jaxtyping import Array
 
 from bayes_ddp.emulator.physics.points import ReferencePoint
-from bayes_ddp.inference.design import Design, Unknowns, make_design
-from bayes_ddp.inference.exposure import VRAD_ERR, Exposure, Model
-from bayes_ddp.inference.fisher import free_groups, marginalised, precision, sandwich
-from bayes_ddp.inference.gradients import Matrices, Terms, matrices, model_rows
+from bayes_ddp.inference.bounds.design import Design, Unknowns, make_design
+from bayes_ddp.inference.bounds.exposure import VRAD_ERR, Exposure, Model
+from bayes_ddp.inference.bounds.fisher import free_groups, marginalised, precision, sandwich
+from bayes_ddp.inference.bounds.gradients import Matrices, Terms, matrices, model_rows
 from bayes_ddp.labels import label
 from bayes_ddp.spectra.instruments import Instrument
 
