@@ -15,7 +15,7 @@ from bayes_ddp.inference.forward import native_rows
 from bayes_ddp.inference.parameters import Nuisances
 from bayes_ddp.inference.posterior import Posterior
 from bayes_ddp.inference.prior import Fixed, Normal
-from bayes_ddp.inference.samplers import Map
+from bayes_ddp.inference.samplers import Map, Nuts
 from bayes_ddp.spectra.raw import RawSpectra
 
 __all__ = ["fit_repeats", "simulate_repeats"]
@@ -72,9 +72,12 @@ def fit_repeats(
     *,
     number: int,
     seed: int = 1,
+    sampler: Map | Nuts | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Posterior:
-    """Best fits of simulated repeats, with the unknowns of the design and no other prior.
+    """Fits of simulated repeats, with the unknowns of the design and no other prior.
+
+    sampler : by default the best fit alone.
 
     Raises ValueError for a design that cannot be fitted: continuum terms, no pseudo-continuum, or
     a reference point instead of an emulator.
@@ -97,7 +100,7 @@ def fit_repeats(
     return fit(
         simulate_repeats(design, snr, number=number, seed=seed),
         model,
-        sampler=Map(draws=2),
+        sampler=sampler or Map(draws=2),
         priors=priors,
         nuisance=unknowns.nuisance,
         seed=seed,
