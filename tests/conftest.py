@@ -13,7 +13,18 @@ from jaxtyping import install_import_hook
 # Under the hook, beartype compares arguments and results with their annotations; inside jit it
 # does so while JAX traces, and what is compiled stays the same. The hook acts on modules that are
 # imported after it. What these import in turn is compiled from source, so libraries come first.
-CHECKED = ("bayes_ddp.emulator", "bayes_ddp.inference", "bayes_ddp.spectra.spectrum")
+CHECKED = (
+    "bayes_ddp.emulator",
+    "bayes_ddp.galaxy.bolometric",
+    "bayes_ddp.galaxy.companions",
+    "bayes_ddp.galaxy.integral",
+    "bayes_ddp.galaxy.library",
+    "bayes_ddp.galaxy.observed",
+    "bayes_ddp.galaxy.proposal",
+    "bayes_ddp.galaxy.sample",
+    "bayes_ddp.inference",
+    "bayes_ddp.spectra.spectrum",
+)
 for library in ("arviz_stats.base", "blackjax", "equinox", "numpyro", "scipy.ndimage"):
     import_module(library)
 install_import_hook(CHECKED, "beartype.beartype")

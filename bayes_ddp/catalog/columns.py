@@ -125,7 +125,7 @@ _LABELS = (
     _label(
         "{label}_SYS",
         "stat.error.sys;{ucd}",
-        "error of network and physics in stars of this kind, not in _ERR",
+        "error of network and physics in such stars, not in _ERR",
     ),
     _label(
         "{label}_CRB",

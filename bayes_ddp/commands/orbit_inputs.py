@@ -78,7 +78,7 @@ def read_inputs(
     if astrometry is None:
         motion, joined = astrometry_of(columns, where=str(catalogue)), "nothing: one table"
     else:
-        motion, joined = _joined(columns, catalogue, astrometry, hdu)
+        motion, joined = _joined(columns, catalogue, astrometry, hdu=hdu)
     floor = settings.vrad_floor or _floor(columns, own=origin == "draws")
     identifiers = {n.upper(): columns[n] for n in IDENTIFIERS if n in columns}
     return Inputs(
@@ -93,7 +93,7 @@ def read_inputs(
 
 
 def _joined(
-    columns: Content, catalogue: Path, astrometry: Path, hdu: str | None
+    columns: Content, catalogue: Path, astrometry: Path, *, hdu: str | None
 ) -> tuple[Astrometry, str]:
     theirs = read_columns(astrometry, hdu)
     match = match_rows(columns, theirs, names=(str(catalogue), str(astrometry)))

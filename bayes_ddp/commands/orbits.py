@@ -76,7 +76,7 @@ def make_orbits(
     posterior, accuracy = orbits_and_accuracy(
         inputs.distance, inputs.astrometry, inputs.settings, progress=progress
     )
-    masses = masses_of(posterior, inputs.distance, inputs.columns, chosen)
+    masses = masses_of(posterior, inputs.distance, inputs.columns, chosen=chosen)
     cards = provenance(inputs, chosen, accuracy)
     table = orbit_table(posterior, inputs.identifiers, masses)
     write_catalogue(table, files.output, cards)
@@ -148,6 +148,7 @@ def masses_of(
     posterior: OrbitPosterior,
     distance: DistancePosterior,
     columns: Mapping[str, np.ndarray],
+    *,
     chosen: Mapping[str, Selection],
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Selection -> (posterior mass, its Monte Carlo error) [star]."""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, Protocol, final
+from typing import Literal, Protocol, final, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ EngineName = Literal["auto", "staeckel", "galpy-staeckel", "integrate"]
 _BLOCKS = 16  # of one call; shorter arrays are padded to a power of two of blocks
 
 
+@runtime_checkable
 class Engine(Protocol):
     """What computes orbits."""
 

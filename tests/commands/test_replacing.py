@@ -147,7 +147,7 @@ def test_mismatch_replaces_only_one_that_the_card_knows(tmp_path, mine, models):
     mine("mismatch.safetensors", lambda: write_mismatch(tmp_path, spectrum, {}))
     write_mismatch(tmp_path, spectrum, {"stars": 1})
     write_mismatch(tmp_path, spectrum, {"stars": 2})
-    assert read_card(tmp_path)["mismatch"] == {"stars": 2}
+    assert read_card(tmp_path)["mismatch"] == {"pixels": 3, "stars": 2}
 
 
 @pytest.mark.parametrize("name", ["index.csv", "spectra.safetensors"])

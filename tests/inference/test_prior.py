@@ -121,9 +121,9 @@ def test_first_draws_of_a_key_do_not_depend_on_how_many_are_made(
 
 @each_shape
 def test_random_numbers_beyond_the_last_box_are_not_used(shape: str) -> None:
-    law, key = boxes(shape), jax.random.key(6)
-    noise = Noise.of(key, (50,), boxes=30)
-    np.testing.assert_array_equal(law.at(noise), law.sample(key, (50,)))
+    law, keys = boxes(shape), jax.random.split(jax.random.key(6), 50)
+    noise = jax.vmap(lambda key: Noise.of(key, (), boxes=30))(keys)
+    np.testing.assert_array_equal(law.at(noise), jax.vmap(law.sample)(keys))
 
 
 def test_prior_is_the_density_of_the_training_labels(
