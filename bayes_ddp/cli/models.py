@@ -1,5 +1,6 @@
 """Commands about models: mismatch, physics, train."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -83,20 +84,49 @@ def train(
     names: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     /,
     *,
+    correct: Path | None = None,
+    data: Path | None = None,
+    output: Path | None = None,
+    folds: int | None = None,
     models: Path = Path("models"),
     json: Json = False,
 ) -> None:
-    """Train the shipped emulators again from models/physics-lte and rewrite their cards.
+    """Train emulators on computed spectra, or correct one on spectra of labelled real stars.
+
+    Without options: train the shipped emulators again from models/physics-lte, learn their
+    corrections again, and rewrite their cards.
+
+    With --correct: learn what a model of computed spectra lacks from your own labelled spectra,
+    and write a corrected model that bayes-ddp fit takes like any other (docs/training.md).
 
     Parameters
     ----------
     names
         Models to train; without any, every folder of models/ that has a train.toml.
+    correct
+        File with a table [correct]: base model, spectra, table of labels and their errors. Shipped
+        example: models/desi/train.toml.
+    data
+        Folder from which the paths in that file start. By default the folder of the file; of
+        shipped models the environment variable BAYES_DDP_DATA.
+    output
+        Folder for the corrected model. By default the folder of the file.
+    folds
+        Parts of the cross-validation of the correction; 0 leaves it out.
     models
         The models folder of the clone.
     """
     start_jax()
-    from bayes_ddp.commands.train import train_models
+    from bayes_ddp.commands.train import train_correction, train_models
 
-    figures, text = train_models(names, models, progress=print_message)
+    if data is None and "BAYES_DDP_DATA" in os.environ:
+        data = Path(os.environ["BAYES_DDP_DATA"])
+    if correct is None:
+        figures, text = train_models(names, models, data=data, progress=print_message)
+    elif names:
+        raise ValueError("Give names of models or --correct FILE, not both.")
+    else:
+        figures, text = train_correction(
+            correct, output, data=data, folds=folds, progress=print_message
+        )
     print_figures(figures, text, json)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save
 
+from bayes_ddp.emulator import corrected
 from bayes_ddp.emulator.features import Features
 from bayes_ddp.emulator.network import BasisNetwork, Card, PixelNetwork
 from bayes_ddp.files.checksums import check_sha256, read_card_file, sha256_of
@@ -25,6 +26,7 @@ __all__ = [
     "known_models",
     "load_emulator",
     "model_files",
+    "network_tables",
     "read_card",
     "write_model",
 ]
@@ -54,6 +56,10 @@ def load_emulator(name_or_path: str | Path) -> BasisNetwork | PixelNetwork:
     path = folder / "weights.safetensors"
     check_sha256(path)
     arrays = load_file(path)
+    if card["kind"] == corrected.KIND:
+        beside = folder.parent / card["base"]
+        base = load_emulator(beside if beside.is_dir() else card["base"])
+        return corrected.from_arrays(folder, card, arrays, base=base)
     table = card["labels"]
     space = LabelSpace(
         tuple(table["names"]), tuple(map(float, table["low"])), tuple(map(float, table["high"]))
@@ -76,7 +82,7 @@ def load_emulator(name_or_path: str | Path) -> BasisNetwork | PixelNetwork:
             return PixelNetwork(space=space, **parts, **common)
     raise ValueError(
         f"{folder / 'card.toml'}: kind '{card['kind']}' is unknown. Kinds: BasisNetwork, "
-        "PixelNetwork."
+        f"PixelNetwork, {corrected.KIND}."
     )
 
 
@@ -143,10 +149,18 @@ def write_model(
             arrays[key] = np.asarray(getattr(emulator, key), np.float32)
     path = Path(folder) / "weights.safetensors"
     write_atomic(path, save({key: np.asarray(arrays[key], order="C") for key in sorted(arrays)}))
-    space, wave = emulator.space, np.asarray(emulator.wave, float)
     own = {
         "kind": type(emulator).__name__,
         "sha256": sha256_of(path),
+        **network_tables(emulator),
+    }
+    write_atomic(Path(folder) / "card.toml", to_toml(dict(card) | own))
+
+
+def network_tables(emulator: BasisNetwork | PixelNetwork) -> dict[str, Any]:
+    """The tables [labels] and [wave] of a network's card."""
+    space, wave = emulator.space, np.asarray(emulator.wave, float)
+    return {
         "labels": {
             "names": list(space.names),
             "units": list(space.units),
@@ -162,4 +176,3 @@ def write_model(
             "frame": "rest",
         },
     }
-    write_atomic(Path(folder) / "card.toml", to_toml(dict(card) | own))

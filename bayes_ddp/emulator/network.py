@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bayes_ddp.emulator.correction import Correction, correct
 from bayes_ddp.emulator.features import Features, evaluate
 from bayes_ddp.labels import LabelSpace
 
@@ -112,18 +113,21 @@ class Emulator(Protocol):
 class BasisNetwork(eqx.Module):
     """Flux = mean + coefficients(labels) @ basis, with coefficients linear on smooth features.
 
-    weight : [feature, rank] float64, coefficients = features(labels) @ weight.
-    mean : [pixel] float32. basis : [rank, pixel] float32, rows of unit length.
+    weight : [feature, own] float64, own coefficients = features(labels) @ weight.
+    mean : [pixel] float32. basis : [rank, pixel] float32: the network's own rows, of unit length,
+    then those of the correction.
+    correction : of the physics, learned from real stars, or None.
     """
 
     features: Features
-    weight: Float[Array | np.ndarray, "feature rank"]
+    weight: Float[Array | np.ndarray, "feature own"]
     mean: Float[Array | np.ndarray, " pixel"]
     basis: Float[Array | np.ndarray, "rank pixel"]
     error: Float[Array | np.ndarray, " pixel"]
     wave: Float[Array | np.ndarray, " pixel"]
     fwhm: float = eqx.field(static=True)
     card: Card | None = eqx.field(static=True, default=None)
+    correction: Correction | None = None
 
     def __repr__(self) -> str:
         return _describe(self, f"rank {len(self.basis)}")
@@ -140,7 +144,8 @@ class BasisNetwork(eqx.Module):
 
     def coefficients(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " rank"]:
         """[rank], coefficients of the basis, in the dtype of ``labels``."""
-        return self.features(labels) @ jnp.asarray(self.weight, labels.dtype)
+        own = self.features(labels) @ jnp.asarray(self.weight, labels.dtype)
+        return own if self.correction is None else jnp.append(own, self.correction(labels))
 
     def coefficients_and_gradient(
         self, labels: Float[Array | np.ndarray, " label"]
@@ -148,7 +153,11 @@ class BasisNetwork(eqx.Module):
         """(coefficients [rank], their derivatives [rank, label] per label unit); analytic."""
         weight = jnp.asarray(self.weight, labels.dtype)
         value, slope = self.features.and_gradient(labels)
-        return value @ weight, weight.T @ slope
+        own, by_label = value @ weight, weight.T @ slope
+        if self.correction is None:
+            return own, by_label
+        value, slope = self.correction.and_gradient(labels)
+        return jnp.append(own, value), jnp.concatenate([by_label, slope])
 
     def __call__(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " pixel"]:
         """[pixel], flux over pseudo-continuum, float32."""
@@ -225,6 +234,8 @@ def predict(network: BasisNetwork | PixelNetwork, labels: np.ndarray) -> np.ndar
     flux: np.ndarray
     if isinstance(network, BasisNetwork):
         found = evaluate(network.features, rows) @ np.asarray(network.weight)
+        if network.correction is not None:
+            found = np.concatenate([found, correct(network.correction, rows)], axis=1)
         flux = found @ np.asarray(network.basis, float) + np.asarray(network.mean)
     else:
         flux = np.asarray(jax.lax.map(network, jnp.asarray(rows), batch_size=16), float)
