@@ -79,7 +79,8 @@ def correct_model(
         card["correction"]["validation"] = figures
     write_correction(folder, network, card)
     leftover = _leftover(base, parts, learned)
-    write_mismatch(folder, leftover, _regions(np.asarray(base.wave), leftover, parts))
+    figures = _regions(np.asarray(base.wave), leftover, parts)
+    write_mismatch(folder, leftover, figures | _label_error(base))
     return card["correction"], "\n".join([*_lines(folder, card), text]).rstrip()
 
 
@@ -205,6 +206,13 @@ def _regions(wave: np.ndarray, leftover: np.ndarray, parts: list[Part]) -> dict[
         if inside.any():
             table[f"wave_{low}_{high}"] = [float(f"{np.median(leftover[inside]):.3g}"), 0.0]
     return table
+
+
+def _label_error(base: BasisNetwork) -> dict[str, Any]:
+    """The label error of the base's physics, an upper limit for the corrected model."""
+    assert base.card is not None
+    measured = base.card.table.get("mismatch", {}).get("label_error")
+    return {"label_error": measured} if measured else {}
 
 
 def _card(
