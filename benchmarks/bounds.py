@@ -6,8 +6,9 @@
   inverse, all in float64.
 
 Neither has nuisances, which would cost NumPy four more differences. Times are CPU times of the
-process over all its threads, so that the figures are per core. ``largest_difference`` is that of the
-bounds of both, relative; it is what one-sided differences leave. The last line is one JSON object.
+process over all its threads, so that the figures are per core. ``largest_difference`` is the
+relative difference of the bounds, which is that of one-sided differences. The last line is one
+JSON object.
 
     python benchmarks/bounds.py [--stars 256]
 """

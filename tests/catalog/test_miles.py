@@ -68,6 +68,7 @@ def flagged(table: Table, column: str) -> np.ndarray:
     return np.asarray(table[f"{column}_FLAG"]) == DETECTED
 
 
+@pytest.mark.slow
 def test_carbon_star_is_named_and_normal_stars_with_little_oxygen_are_not(data):
     """And what their spectra measure is published, what they do not is not."""
     names = list(library(data)["name"])
