@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bayes_ddp.emulator.arcsine import arcsine
 from bayes_ddp.labels import LabelSpace
 
 __all__ = ["CORE", "Features", "evaluate", "input_names", "make_features"]
@@ -87,7 +88,7 @@ class Features(eqx.Module):
     def __call__(self, labels: Float[Array | np.ndarray, " label"]) -> Float[Array, " feature"]:
         """[feature], values at ``labels``, in their dtype."""
         u = self.inputs(labels)
-        kernel = 2 / jnp.pi * jnp.arcsin(self._sine(u)[0])
+        kernel = 2 / jnp.pi * arcsine(self._sine(u)[0])
         return jnp.append(kernel, jnp.asarray(CONSTANT, u.dtype))
 
     def and_gradient(
@@ -102,7 +103,7 @@ class Features(eqx.Module):
         gradient = turn[:, None] * (
             2 * along / root[:, None] - 2 * sine[:, None] * (u @ slope)[None, :] / norm
         )
-        value = jnp.append(2 / jnp.pi * jnp.arcsin(sine), jnp.asarray(CONSTANT, u.dtype))
+        value = jnp.append(2 / jnp.pi * arcsine(sine), jnp.asarray(CONSTANT, u.dtype))
         return value, jnp.concatenate([gradient, jnp.zeros_like(gradient[:1])])
 
     def _sine(self, u: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
