@@ -1,9 +1,9 @@
-"""Bolometric corrections and extinction as a table that JAX interpolates, batches and differentiates.
+"""Bolometric corrections and extinction in a table that JAX interpolates and differentiates.
 
-The nodes of MIST's table are refined once by monotone cubic interpolation (PCHIP) in log Teff, log g
-and [Fe/H], and then interpolated linearly on a uniform grid. Extinction against A_V is a cubic
-without a constant term, fitted to the six tabulated A_V; it reproduces them to 2e-4 of A_V. Leaving
-out every node in turn gives the error of the interpolation (``left_out_errors``).
+The nodes of MIST's table are refined once by monotone cubic interpolation (PCHIP) in log Teff,
+log g and [Fe/H], and then interpolated linearly on a uniform grid. Extinction against A_V is a
+cubic without a constant term, fitted to the six tabulated A_V; it reproduces them to 2e-4 of A_V.
+``left_out_errors`` measures the interpolation by leaving out every node in turn.
 """
 
 from functools import cache

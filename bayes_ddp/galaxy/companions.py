@@ -35,7 +35,7 @@ class Companions(eqx.Module):
     flux: Float[Array, "node band"]
 
     def at(self, mh: Array, log_age: Array, log_mass: Array) -> Float[Array, " band"]:
-        """Flux [band] of ``ALL_BANDS`` at a star's [M/H], log10 age (yr) and log10 initial mass."""
+        """Flux [band] of a star of this [M/H], log10 age (yr) and log10 initial mass (Msun)."""
         axes = ((_METALS, mh), (_LOG_AGES, log_age), (_LOG_MASS, log_mass))
         places = [
             jnp.interp(value, jnp.asarray(nodes), jnp.arange(float(len(nodes))))
@@ -72,6 +72,7 @@ def load_companions() -> Companions:
     rows = flux.reshape(*shape, len(ALL_BANDS))
     for row, use in zip(rows, dwarf, strict=True):
         known = np.flatnonzero(use)
-        row[known[-1] + 1 :] = row[known[-1]]
-        row[: known[0]] = 0.0  # lighter than the isochrones: no light
+        for band in row.T:
+            # lighter than the isochrones: no light
+            band[:] = np.interp(_LOG_MASS, _LOG_MASS[known], band[known], left=0.0)
     return Companions(jnp.asarray(rows.reshape(flux.shape)))

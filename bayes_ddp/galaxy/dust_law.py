@@ -30,7 +30,7 @@ _SUN_RATIO = {"G": 0.876, "BP": 1.074, "RP": 0.647, "J": 0.290, "H": 0.183, "Ks"
 
 
 def cardelli(wave: np.ndarray) -> np.ndarray:
-    """A(wave) / A_V for R_V = 3.1, wave in µm from 0.303 to 3.33; O'Donnell (1994) in the optical."""
+    """A(wave) / A_V for R_V = 3.1, wave in µm from 0.303 to 3.33."""
     x = 1 / np.asarray(wave, float)
     y = x - 1.82
     optical_a = np.polynomial.polynomial.polyval(
@@ -65,7 +65,7 @@ def _spline() -> CubicSpline:
 
 
 def _ultraviolet(x: np.ndarray) -> np.ndarray:
-    """E(wave - V) / E(B-V) of Fitzpatrick & Massa (1990) with the constants of Fitzpatrick (1999)."""
+    """E(wave - V) / E(B-V) after Fitzpatrick & Massa (1990), constants of Fitzpatrick (1999)."""
     c2 = -0.824 + 4.717 / _R_V
     c1 = 2.030 - 3.007 * c2
     bump = x**2 / ((x**2 - 4.596**2) ** 2 + (x * 0.99) ** 2)

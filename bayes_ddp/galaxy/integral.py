@@ -1,10 +1,10 @@
 """The integral over distance and E(B-V) for given labels and mass, and draws from its integrand.
 
-For given labels and mass the magnitudes are m = M + mu + A(E) with Gaussian errors, and A is linear
-in E = E(B-V) about a reference. With a Gaussian prior of E, cut at 0, the integral over E is a
-Gaussian times a normal distribution function; the integral over the distance modulus mu is a sum
-over equal steps, which converges exponentially for so smooth an integrand. The parallax enters as
-the Gaussian error of the parallax itself.
+For given labels and mass the magnitudes are m = M + mu + A(E) with Gaussian errors, and A is
+linear in E = E(B-V) about a reference. With a Gaussian prior of E, cut at 0, the integral over E
+is a Gaussian times a normal distribution function. The integral over the distance modulus mu is a
+sum over equal steps, which converges exponentially for so smooth an integrand. The parallax enters
+as the Gaussian error of the parallax itself.
 """
 
 import equinox as eqx
@@ -18,7 +18,7 @@ from bayes_ddp.galaxy.proposal import parallax_modulus
 
 __all__ = ["Bands", "Nodes", "draw_modulus", "draw_reddening", "integrand", "parallax_alone"]
 
-NODES = np.linspace(-4.75, 4.75, 12)
+NODES = np.linspace(-4.5, 4.5, 10)
 """Nodes of the distance modulus in standard deviations of its Gaussian approximation."""
 
 _ROOT = float(np.sqrt(2 * np.pi))

@@ -1,8 +1,8 @@
 """The isochrones as one joint prior of (ln Teff, log g, [M/H]), mass and age.
 
-The prior is a mixture: each member is a star on an isochrone, with a weight from the mass function,
-the ages and the metallicities of each component of the Galaxy, and a Gaussian kernel in the labels.
-The kernel joins neighbouring members, and stands for the error of the isochrones themselves.
+The prior is a mixture: each member is a star on an isochrone, with a weight from the mass
+function, the ages and the metallicities of each component of the Galaxy, and a Gaussian kernel in
+the labels. The kernel joins neighbouring members, and stands for the error of the isochrones.
 Members are grouped into cells of neighbours, so that those that matter to a star are found fast.
 """
 
@@ -38,17 +38,17 @@ class Library(eqx.Module):
     place : [cell member 4], ln Teff, log g, [M/H] and log10 of the present mass (Msun).
     weight : [cell member population], of the mass function, age and [M/H]; the sum over members is
         the fraction of a population's stars that are alive.
-    initial_mass : Msun. log_age : log10 yr. centre : [cell 4]. spread : [4], typical standard
-        deviation within a cell. total : [cell population].
+    initial_mass : Msun. log_age : log10 yr. centre : [4 cell], float32. spread : [4], typical
+        standard deviation within a cell. total : [population cell], float32.
     """
 
     place: Float[Array, "cell member 4"]
     weight: Float[Array, "cell member population"]
     initial_mass: Float[Array, "cell member"]
     log_age: Float[Array, "cell member"]
-    centre: Float[Array, "cell 4"]
+    centre: Float[Array, "4 cell"]
     spread: Float[Array, "4"]
-    total: Float[Array, "cell population"]
+    total: Float[Array, "population cell"]
 
 
 @cache
@@ -73,9 +73,9 @@ def load_library() -> Library:
         weight=jnp.asarray(weight),
         initial_mass=jnp.asarray(rows[:, 5].reshape(-1, CELL)),
         log_age=jnp.asarray(rows[:, 6].reshape(-1, CELL)),
-        centre=jnp.asarray(place.mean(axis=1)),
+        centre=jnp.asarray(place.mean(axis=1).T, jnp.float32),
         spread=jnp.asarray(np.median(place.std(axis=1), axis=0)),
-        total=jnp.asarray(weight.sum(axis=1)),
+        total=jnp.asarray(weight.sum(axis=1).T, jnp.float32),
     )
 
 

@@ -1,7 +1,7 @@
 """What is known of one star before its distance: labels, magnitudes, parallax, dust and priors.
 
-Arrays of ``Observed`` are of one star inside ``jit``, and have a leading star axis outside. Unknown
-quantities have an inverse variance of 0 and a finite value, so that no NaN enters a sum.
+Arrays of ``Observed`` are of one star inside ``jit``, and have a leading star axis outside.
+Unknown quantities have an inverse variance of 0 and a finite value, so that no NaN enters a sum.
 """
 
 import equinox as eqx
@@ -36,9 +36,9 @@ class Tables(eqx.Module):
 class Observed(eqx.Module):
     """One star, or with a leading axis several.
 
-    core, precision : [3], [3 3], mean of (ln Teff, log g, [M/H]) under a flat prior and its inverse
-        covariance. magnitude, ivar : [band] of ``bolometric.ALL_BANDS``, floors and zero points
-        included. parallax, parallax_ivar : mas, mas^-2. tables : priors of distance and dust.
+    core, precision : [3], [3 3], mean of (ln Teff, log g, [M/H]) under a flat prior and its
+        inverse covariance. magnitude, ivar : [band] of ``bolometric.ALL_BANDS``, floors included.
+    parallax, parallax_ivar : mas, mas^-2. tables : priors of distance and dust.
     """
 
     core: Float[Array, "*star 3"]
@@ -88,4 +88,4 @@ def make_tables(
     sd = np.where(known, mapped, front + 0.1)
     nowhere = (~placed)[:, None] & ~known
     mean, sd = np.where(nowhere, 0.0, mean), np.where(nowhere, _UNKNOWN_SD, sd)
-    return Tables(volume, np.stack([mean, sd], axis=-1))
+    return Tables(jnp.asarray(volume), jnp.asarray(np.stack([mean, sd], axis=-1)))

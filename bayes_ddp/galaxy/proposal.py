@@ -1,10 +1,10 @@
 """Where the posterior of a star lies among the members of the library: a linear Gaussian model.
 
-Unknowns are y = (ln Teff, log g, [M/H], distance modulus, E(B-V)). About the star's labels all data
-but the parallax are taken as linear in y with Gaussian errors. The evidence of each member of the
-library is then a quadratic function of its place, and y given the member is a Gaussian. The parallax
-and the density of stars act on the distance modulus of that Gaussian. What the approximation
-misses, the importance weights correct (``sample``).
+Unknowns are y = (ln Teff, log g, [M/H], distance modulus, E(B-V)). About the star's labels all
+data but the parallax are taken as linear in y with Gaussian errors. The evidence of each member of
+the library is then a quadratic function of its place, and y given the member is a Gaussian. The
+parallax and the density of stars act on the distance modulus of that Gaussian. What the
+approximation misses, the importance weights correct (``sample``).
 """
 
 import equinox as eqx
@@ -136,10 +136,10 @@ def _smoothed(star: Observed, variance: Array) -> Array:
 
 
 def evidence(model: Linear, place: Array, weight: Array) -> Array:
-    """[...] ln of the evidence of members at ``place`` [... 4] with ``weight`` [... population]."""
-    x = [place[..., i] - model.at[i] for i in range(4)]
-    total = jnp.zeros(place.shape[:-1])
-    modulus = jnp.full(place.shape[:-1], model.start[3])
+    """[...], ln of the evidence of members at ``place`` [4 ...], ``weight`` [population ...]."""
+    x = [place[i] - model.at[i] for i in range(4)]
+    total = jnp.zeros_like(x[0])
+    modulus = jnp.full_like(x[0], model.start[3])
     for i in range(4):
         row = model.linear[i] - 0.5 * model.square[i, i] * x[i]
         for j in range(i):
@@ -148,9 +148,16 @@ def evidence(model: Linear, place: Array, weight: Array) -> Array:
         modulus = modulus + model.slope[3, i] * x[i]
     variance = model.covariance[3, 3] + model.near[1]
     gauss = -0.5 * (modulus - model.near[0]) ** 2 / variance
-    volume = of_modulus(jnp.where(model.precise, model.near[0], modulus), model.modulus)
-    density = jnp.sum(weight * volume, axis=-1)
-    return total + jnp.log(density + 1e-300) + jnp.where(model.precise, gauss, 0.0)
+    step = MODULUS[1] - MODULUS[0]
+    at = jnp.clip((modulus - MODULUS[0]) / step, 0.0, len(MODULUS) - 1.001)
+    cell = at.astype(jnp.int32)
+    part, density = at - cell, jnp.zeros_like(x[0])
+    here = jnp.sum(weight.T * of_modulus(model.near[0], model.modulus), axis=-1).T
+    for share, column in zip(weight, model.modulus.T, strict=True):
+        low = column[cell]
+        density = density + share * (low + part * (column[cell + 1] - low))
+    near = jnp.log(here + 1e-30) + gauss
+    return total + jnp.where(model.precise, near, jnp.log(density + 1e-30))
 
 
 def tilted(model: Linear, place: Float[Array, "4"]) -> tuple[Array, Array, Array]:

@@ -32,14 +32,15 @@ from bayes_ddp.galaxy.proposal import Linear, Pair, evidence, kernel_for, linear
 __all__ = ["Model", "Sampled", "sample_star"]
 
 PICKED = 320
-"""Cells of the library that are looked into for each kind of proposal."""
+"""Cells of the library that are looked into."""
 
-PROPOSALS = 192
+PROPOSALS = 128
 """Proposals of each kind."""
 
 _TEMPER = 0.7  # power of the evidence by which cells are chosen
 _WIDER = 1.25  # of the covariance of proposals
 _KINDS = (Pair(0.0, 0.0, 0.0), Pair(-0.45, 0.25, 0.03))
+_EITHER = Pair(-0.2, 0.2, 0.02)
 
 
 class Model(eqx.Module):
@@ -57,7 +58,7 @@ class Model(eqx.Module):
 class Sampled(NamedTuple):
     """Equally weighted draws of one star, [draw], and figures of the sampler.
 
-    core : [draw 3]. log_mass : log10 Msun. age : Gyr. modulus : mag. ebv : mag. ratio : mass ratio, 0
+    core : [draw 3]. log_mass : log10 Msun. age : Gyr. modulus, ebv : mag. ratio : mass ratio, 0
     without a companion. magnitude : [draw band], absolute, of the primary. ess : effective number
     of proposals. pair : probability of a companion. log_evidence : ln of the mean weight. chi2 :
     [draw] of the magnitudes.
@@ -93,57 +94,44 @@ class _Light(NamedTuple):
     inside: Array
 
 
+class _Proposed(NamedTuple):
+    """Proposals of one star, [proposal]: labels, and the member of the library of each.
+
+    log_density : ln of the density that they were drawn from. ebv : E(B-V) of the star, roughly.
+    """
+
+    core: Array
+    log_density: Array
+    place: Array
+    weight: Array
+    initial_mass: Array
+    log_age: Array
+    ebv: Array
+
+
 def sample_star(star: Observed, model: Model, key: Array, *, draws: int) -> Sampled:
     """Draws of one star; ``key`` decides all of its random numbers."""
-    keys = jax.random.split(key, 6)
-    at = jnp.append(star.core, 0.0)  # magnitudes are linear in the logarithm of the mass
-    ebv = star.tables.dust[len(star.tables.dust) // 2, 0]
-    kinds = [
-        _choose(star, model, at=at, ebv=ebv, pair=pair, key=keys[i])
-        for i, pair in enumerate(_KINDS)
-    ]
-    cell = jnp.concatenate([kind.cell for kind in kinds])
-    member = jnp.concatenate([kind.member for kind in kinds])
-    place, weight = model.library.place[cell, member], model.library.weight[cell, member]
-    moments = [jax.vmap(lambda p, k=kind: tilted(k.model, p))(place) for kind in kinds]
-    roots = [jnp.linalg.cholesky(_WIDER * covariance) for _, covariance, _ in moments]
-    own = jnp.repeat(jnp.arange(len(kinds)), PROPOSALS)[:, None]
-    noise = jax.random.normal(keys[2], (len(place), 3))
-    steps = [
-        m[0] + jnp.einsum("nij,nj->ni", r, noise) for m, r in zip(moments, roots, strict=True)
-    ]
-    core = jnp.where(own == 0, *steps)
-    log_proposal = jax.nn.logsumexp(
-        jnp.stack(
-            [
-                evidence(k.model, place, weight) - k.log_total + _log_gauss(core - m[0], r)
-                for k, m, r in zip(kinds, moments, roots, strict=True)
-            ]
-        ),
-        axis=0,
-    )
-    ebv = jnp.clip(jnp.mean(moments[0][2]), 0.0, 3.0)
-    masses = place[:, 3], jnp.log10(model.library.initial_mass[cell, member])
-    log_age = model.library.log_age[cell, member]
-    light = _light(star, model, core, masses=masses, log_age=log_age, ebv=ebv)
+    keys = jax.random.split(key, 4)
+    proposed = _propose(star, model, keys[0])
+    light = _light(star, model, proposed)
     alone = parallax_alone(star)
     over_kinds = jax.vmap(lambda b, w: integrand(star, b, w, alone=alone), (0, None))
-    nodes = jax.vmap(over_kinds)(light.bands, weight)
+    nodes = jax.vmap(over_kinds)(light.bands, proposed.weight)
     per_kind = jax.nn.logsumexp(nodes.log, axis=2) + jnp.log(model.shares)
-    log_weight = jax.nn.logsumexp(per_kind, axis=1) - log_proposal
-    log_weight = log_weight + _log_labels(core, place, star)
+    log_weight = jax.nn.logsumexp(per_kind, axis=1) - proposed.log_density
+    log_weight = log_weight + _log_labels(proposed.core, proposed.place, star)
     log_weight = jnp.where(light.inside, log_weight, -jnp.inf)
     share = jax.nn.softmax(log_weight)
-    chosen = _systematic(jnp.cumsum(share), draws, jax.random.uniform(keys[3]))
-    chosen = jax.random.permutation(keys[4], chosen)
-    uniform = jax.random.uniform(keys[5], (draws, 4), minval=1e-7, maxval=1 - 1e-7)
+    chosen = _systematic(jnp.cumsum(share), draws, jax.random.uniform(keys[1]))
+    chosen = jax.random.permutation(keys[2], chosen)
+    uniform = jax.random.uniform(keys[3], (draws, 4), minval=1e-7, maxval=1 - 1e-7)
     drawn = jax.vmap(lambda n, u: _draw(star, light, nodes, per_kind, chosen=n, uniform=u))(
         chosen, uniform
     )
     return Sampled(
-        core=core[chosen],
-        log_mass=masses[0][chosen],
-        age=10 ** (log_age[chosen] - 9),
+        core=proposed.core[chosen],
+        log_mass=proposed.place[chosen, 3],
+        age=10 ** (proposed.log_age[chosen] - 9),
         modulus=drawn[0],
         ebv=drawn[1],
         ratio=drawn[2],
@@ -155,24 +143,81 @@ def sample_star(star: Observed, model: Model, key: Array, *, draws: int) -> Samp
     )
 
 
-def _choose(
-    star: Observed, model: Model, *, at: Array, ebv: Array, pair: Pair, key: Array
-) -> _Choice:
-    """Members of the library for one kind of proposal."""
-    library, first = model.library, jax.random.uniform(key, (2,))
+def _propose(star: Observed, model: Model, key: Array) -> _Proposed:
+    """Proposals of both kinds, and the density of their mixture at each."""
+    at = jnp.append(star.core, 0.0)  # magnitudes are linear in the logarithm of the mass
+    ebv = star.tables.dust[len(star.tables.dust) // 2, 0]
+    keys = jax.random.split(key)
+    first = jax.random.uniform(keys[0], (3,))
+    cells = _choose_cells(star, model, at=at, ebv=ebv, uniform=first[2])
+    kinds = [
+        _choose(star, model, cells, at=at, ebv=ebv, pair=pair, uniform=first[i])
+        for i, pair in enumerate(_KINDS)
+    ]
+    cell = jnp.concatenate([kind.cell for kind in kinds])
+    member = jnp.concatenate([kind.member for kind in kinds])
+    place, weight = model.library.place[cell, member], model.library.weight[cell, member]
+    noise = jax.random.normal(keys[1], (len(place), 3))
+    each, log_density, reddening = [], [], []
+    for kind in kinds:
+        mean, covariance, e = jax.vmap(lambda p, k=kind: tilted(k.model, p))(place)
+        each.append((mean, jnp.linalg.cholesky(_WIDER * covariance)))
+        reddening.append(e)
+    drawn = [mean + jnp.einsum("nij,nj->ni", root, noise) for mean, root in each]
+    own = jnp.arange(len(place))[:, None] < PROPOSALS
+    core = jnp.where(own, drawn[0], drawn[1])
+    for kind, (mean, root) in zip(kinds, each, strict=True):
+        found = evidence(kind.model, _columns(place), _columns(weight)) - kind.log_total
+        log_density.append(found + _log_gauss(core - mean, root))
+    return _Proposed(
+        core=core,
+        log_density=jax.nn.logsumexp(jnp.stack(log_density), axis=0),
+        place=place,
+        weight=weight,
+        initial_mass=model.library.initial_mass[cell, member],
+        log_age=model.library.log_age[cell, member],
+        ebv=jnp.clip(jnp.mean(reddening[0]), 0.0, 3.0),
+    )
+
+
+def _choose_cells(
+    star: Observed, model: Model, *, at: Array, ebv: Array, uniform: Array
+) -> tuple[Array, Array]:
+    """(cells of the library, the probability with which each was chosen)."""
+    library = model.library
     coarse = kernel_for(library.spread)
-    rough = linearise(star, model.table, at, ebv=ebv, kernel=coarse, pair=pair)
-    log_score = _TEMPER * evidence(rough, library.centre, library.total)
+    rough = linearise(star, model.table, at, ebv=ebv, kernel=coarse, pair=_EITHER)
+    single = jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == float else x, rough)
+    log_score = _TEMPER * evidence(single, library.centre, library.total)
     score = jnp.exp(log_score - jnp.max(log_score))
     chance = _inclusion(score)
-    cells = _systematic(jnp.cumsum(chance) / jnp.sum(chance), PICKED, first[0])
+    cells = _systematic(jnp.cumsum(chance) / jnp.sum(chance), PICKED, uniform)
+    return cells, chance[cells].astype(float)
+
+
+def _choose(
+    star: Observed,
+    model: Model,
+    cells: tuple[Array, Array],
+    *,
+    at: Array,
+    ebv: Array,
+    pair: Pair,
+    uniform: Array,
+) -> _Choice:
+    """Members of the chosen cells for one kind of proposal."""
+    library, (cell, chance) = model.library, cells
     fine = linearise(star, model.table, at, ebv=ebv, kernel=kernel_for(), pair=pair)
-    found = evidence(fine, library.place[cells], library.weight[cells])
-    log = (found - jnp.log(chance[cells])[:, None]).ravel()
+    found = evidence(fine, _columns(library.place[cell]), _columns(library.weight[cell]))
+    log = (found - jnp.log(chance)[:, None]).ravel()
     total = jax.nn.logsumexp(log)
-    picked = _systematic(jnp.cumsum(jnp.exp(log - total)), PROPOSALS, first[1])
+    picked = _systematic(jnp.cumsum(jnp.exp(log - total)), PROPOSALS, uniform)
     size = found.shape[1]
-    return _Choice(fine, total, cells[picked // size], picked % size)
+    return _Choice(fine, total, cell[picked // size], picked % size)
+
+
+def _columns(rows: Array) -> Array:
+    return jnp.moveaxis(rows, -1, 0)
 
 
 def _inclusion(score: Array) -> Array:
@@ -183,7 +228,7 @@ def _inclusion(score: Array) -> Array:
         rest = jnp.maximum(jnp.sum(jnp.where(certain, 0.0, score)), 1e-300)
         return jnp.maximum(PICKED - jnp.sum(certain), 1.0) / rest
 
-    scale = jax.lax.fori_loop(0, 8, step, PICKED / jnp.sum(score))
+    scale = jax.lax.fori_loop(0, 6, step, PICKED / jnp.sum(score))
     return jnp.clip(scale * score, 1e-12, 1.0)
 
 
@@ -195,7 +240,7 @@ def _systematic(cumulated: Array, number: int, uniform: Array) -> Array:
 
 
 def _log_gauss(away: Array, root: Array) -> Array:
-    """[proposal], ln of a Gaussian without its constant; root : Cholesky factor, [proposal 3 3]."""
+    """[proposal], ln of a Gaussian without its constant; root : Cholesky factors."""
     whitened = jax.scipy.linalg.solve_triangular(root, away[..., None], lower=True)[..., 0]
     size = jnp.sum(jnp.log(jnp.diagonal(root, axis1=1, axis2=2)), axis=1)
     return -0.5 * jnp.sum(whitened**2, axis=1) - size
@@ -208,31 +253,26 @@ def _log_labels(core: Array, place: Array, star: Observed) -> Array:
     return -0.5 * (kernel + jnp.einsum("ni,ij,nj->n", away, star.precision, away))
 
 
-def _light(
-    star: Observed,
-    model: Model,
-    core: Array,
-    *,
-    masses: tuple[Array, Array],
-    log_age: Array,
-    ebv: Array,
-) -> _Light:
+def _light(star: Observed, model: Model, proposed: _Proposed) -> _Light:
     """Magnitudes of all proposals, alone and with each companion.
 
-    masses : log10 of the present and of the initial mass. Extinction is linear in the labels about
-    their mean.
+    Extinction is linear in the labels about their mean.
     """
+    core, ebv = proposed.core, proposed.ebv
+    log_initial = jnp.log10(proposed.initial_mass)
     middle = jnp.mean(core, axis=0)
     dimmed, per_ebv = model.table.extinction(middle, ebv)
     turn = jax.jacfwd(lambda c: jnp.stack(model.table.extinction(c, ebv)))(middle)  # [2 band 3]
     change = jnp.einsum("kbi,ni->nkb", turn, core - middle)
     slope = per_ebv + change[:, 1]
     none = dimmed + change[:, 0] - slope * ebv  # the extinction's line at E(B-V) = 0
-    alone = jax.vmap(model.table.magnitudes)(core, masses[0])
+    alone = jax.vmap(model.table.magnitudes)(core, proposed.place[:, 3])
     bright = 10 ** (0.4 * alone)
 
     def seen(ratio: float) -> Array:
-        flux = jax.vmap(model.companions.at)(core[:, 2], log_age, masses[1] + np.log10(ratio))
+        flux = jax.vmap(model.companions.at)(
+            core[:, 2], proposed.log_age, log_initial + np.log10(ratio)
+        )
         return alone - 2.5 * jnp.log10(1 + flux * bright)
 
     kinds = jnp.stack([alone, *(seen(ratio) for ratio in RATIOS)], axis=1) + none[:, None]

@@ -1,0 +1,111 @@
+"""Distance posteriors of many stars: label moments, batches, and the record of draws."""
+
+from collections.abc import Sequence
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayes_ddp.galaxy.bolometric import ALL_BANDS, Law, load_bolometric_table
+from bayes_ddp.galaxy.companions import load_companions, shares
+from bayes_ddp.galaxy.isochrones import effective_metallicity
+from bayes_ddp.galaxy.library import load_library
+from bayes_ddp.galaxy.light import ALPHA
+from bayes_ddp.galaxy.observed import Observed
+from bayes_ddp.galaxy.records import DistancePosterior
+from bayes_ddp.galaxy.sample import Model, Sampled, sample_star
+
+__all__ = ["CORE", "core_moments", "load_model", "sample_distances"]
+
+CORE = ("teff", "logg", "m_h")
+"""Labels that distances act on: K, dex, and the effective metallicity of the isochrones."""
+
+_BATCH = 8  # stars at a time; more leave the cache of one core
+
+
+@cache
+def load_model(law: Law = "fitzpatrick", pairs: float = 0.45) -> Model:
+    """The joint prior and the light of stars; pairs : fraction of stars with a companion."""
+    return Model(
+        load_library(), load_bolometric_table(law), load_companions(), jnp.asarray(shares(pairs))
+    )
+
+
+def core_moments(
+    draws: np.ndarray, names: Sequence[str], weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [star 3] and precision [star 3 3] of (ln Teff, log g, [M/H]) under a flat prior.
+
+    draws : [draw star label]. weight : [draw star], sum 1; divide it by the prior of Teff, log g
+        and [Fe/H] first where that is not flat.
+
+    [alpha/Fe] is the mean of Mg, Si and Ca, held within -0.1 and 0.6. A star whose draws are not
+    finite is NaN.
+    """
+    column = {name: draws[..., i] for i, name in enumerate(names)}
+    alpha = np.clip(np.mean([column[name] for name in ALPHA], axis=0), -0.1, 0.6)
+    metals = effective_metallicity(column["feh"], alpha)
+    core = np.stack([np.log(column["teff"]), column["logg"], metals], axis=-1)
+    mean = np.einsum("ds,dsi->si", weight, core)
+    away = core - mean
+    covariance = np.einsum("ds,dsi,dsj->sij", weight, away, away)
+    precision = np.full(covariance.shape, np.nan)
+    good = np.isfinite(covariance).all(axis=(1, 2))
+    precision[good] = np.linalg.inv(covariance[good])
+    return mean, precision
+
+
+def sample_distances(
+    ids: np.ndarray, stars: Observed, model: Model, *, draws: int = 256, seed: int = 1
+) -> DistancePosterior:
+    """Equally weighted joint draws of labels, distance and extinction, [draw star].
+
+    stars : finite, with a leading star axis.
+
+    The draws of a star depend on its data, its place in ``ids`` and the seed. Diagnostics: ``ess``
+    of the proposals, ``p_binary``, ``log_evidence``, and ``chi2`` of the magnitudes (the mean).
+
+    Raises RuntimeError without float64.
+    """
+    if not jax.config.read("jax_enable_x64"):
+        raise RuntimeError(
+            "Distances need float64: call jax.config.update('jax_enable_x64', True) first."
+        )
+    keys = jax.random.split(jax.random.key(seed), len(ids))
+    found = jax.tree.map(np.asarray, _sampled(stars, model, keys, draws=draws))
+    core = np.swapaxes(found.core, 0, 1)
+    quantities = {
+        "dist": 10 ** (0.2 * found.modulus.T - 2),
+        "ebv": found.ebv.T,
+        "vrad": np.full(core.shape[:2], np.nan),
+        "m_g": found.magnitude[..., ALL_BANDS.index("G")].T,
+        "m_ks": found.magnitude[..., ALL_BANDS.index("Ks")].T,
+        "mass": 10**found.log_mass.T,
+        "age": found.age.T,
+        "mass_ratio": found.ratio.T,
+    }
+    return DistancePosterior(
+        ids=np.asarray(ids, str),
+        log_weight=np.zeros(core.shape[:2]),
+        quantities=quantities,
+        warn=np.zeros(len(ids), np.int64),
+        labels=np.stack([np.exp(core[..., 0]), core[..., 1], core[..., 2]], axis=-1),
+        label_names=CORE,
+        diagnostics={
+            "ess": found.ess,
+            "p_binary": found.pair,
+            "log_evidence": found.log_evidence,
+            "chi2": found.chi2.mean(axis=1),
+        },
+    )
+
+
+@partial(jax.jit, static_argnames="draws")
+def _sampled(stars: Observed, model: Model, keys: jax.Array, *, draws: int) -> Sampled:
+    result: Sampled = jax.lax.map(
+        lambda one: sample_star(one[0], model, one[1], draws=draws),
+        (stars, keys),
+        batch_size=_BATCH,
+    )
+    return result
