@@ -2,9 +2,9 @@
 
 The correction is the posterior mean of a Gaussian process over labels: each row's coefficient is a
 sum over the labelled stars, with weights that fall off with the distance in Teff, log g and
-[Fe/H]. It is zero where no labelled star is near, so that the physical model comes back there. An
-abundance [X/Fe] away from its usual value at this [Fe/H] changes the coefficient in proportion,
-with a bound on how far.
+[Fe/H]. It vanishes several scale lengths away from all labelled stars, so that the physical model
+comes back there. An abundance [X/Fe] away from its usual value at this [Fe/H] changes the
+coefficient in proportion, with a bound on how far.
 
 Source: Rasmussen & Williams (2006), Gaussian Processes for Machine Learning, Eqs. 2.23-2.26.
 """

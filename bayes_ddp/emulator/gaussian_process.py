@@ -133,7 +133,7 @@ def choose_kernel(
     start : where the search begins, by default at the usual scales.
     """
     middle = np.log([*_USUAL_WIDTH, _USUAL_SLOPE])
-    first = middle if start is None else np.log([*start.width, start.slope])
+    first = middle if start is None else np.log([*start.width, start.slope or _USUAL_SLOPE])
     size = len(middle) if excess.shape[1] else len(_USUAL_WIDTH)
 
     def made(point: np.ndarray) -> Kernel:

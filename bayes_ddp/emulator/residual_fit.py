@@ -96,8 +96,6 @@ def learn(
     kernel
         Length scales and slope; without them they are chosen by the evidence.
     """
-    core = [space.index(name) for name in CORE]
-    own = [space.index(name) for name in elements]
     known = np.isfinite(stars.residual)
     seen = known.any(axis=0)
     residual = np.where(known, stars.residual, 0.0)
@@ -112,9 +110,7 @@ def learn(
         cleaned = np.where(known, residual - lines, smooth)
         rows, size = _directions(cleaned / np.sqrt(odd)[:, None], variance, rank)
         coefficient = (cleaned / variance) @ rows.T
-        coordinates = labels[:, core].astype(float)
-        coordinates[:, 0] = 5040.0 / coordinates[:, 0]
-        excess = abundance_excess(labels[:, own], labels[:, core[2]], stars.usual)
+        coordinates, excess = _coordinates(labels, space, elements, usual=stars.usual)
         if kernel is None:
             chosen = choose_kernel(coordinates, excess, coefficient, noise=odd, start=chosen)
         assert chosen is not None
@@ -129,15 +125,18 @@ def learn(
     assert chosen is not None
     rest = np.where(seen, np.sqrt(variance), np.nan)
     row_variance = np.where(seen, variance, np.inf) / size[:, None] ** 2
-    return Learned(
-        process.block(stars.usual),
-        rows,
-        row_variance,
-        rest,
-        process.spread(),
-        shift,
-        chosen,
-    )
+    block, spread = process.block(stars.usual), process.spread()
+    return Learned(block, rows, row_variance, rest, spread, shift, chosen)
+
+
+def _coordinates(
+    labels: np.ndarray, space: LabelSpace, elements: tuple[str, ...], *, usual: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """([star core] of 5040 K / Teff, log g, [Fe/H]; [star element] abundance excess)."""
+    coordinates = labels[:, [space.index(name) for name in CORE]].astype(float)
+    coordinates[:, 0] = 5040.0 / coordinates[:, 0]
+    own = labels[:, [space.index(name) for name in elements]]
+    return coordinates, abundance_excess(own, coordinates[:, CORE.index("feh")], usual)
 
 
 def _directions(

@@ -108,7 +108,9 @@ def test_odd_star_changes_little():
 
 
 def test_correction_vanishes_away_from_the_stars_and_its_error_grows(learned, correction):
-    inside, outside = np.array([5500.0, 3.0, -0.4, 0.0]), np.array([7900.0, 0.6, -3.0, 0.0])
+    """Five scale lengths of [Fe/H] below the lowest star."""
+    inside = np.array([5500.0, 3.0, -0.4, 0.0])
+    outside = np.array([5500.0, 3.0, -1.2 - 5 * learned.kernel.width[2], 0.0])
     near, far = (np.abs(np.asarray(correction(jnp.asarray(x)))).max() for x in (inside, outside))
     assert far < 0.02 * near
     points = np.array([[5040 / x[0], x[1], x[2]] for x in (inside, outside)])

@@ -65,7 +65,7 @@ def read_sample(
     raw = raw.take(match.ours)
     values, errors = _labels(source, table, space)
     sample = Sample(raw, values[match.theirs], errors[match.theirs], np.ones(len(raw), bool))
-    return _selected(source, sample, space, progress)
+    return _selected(source, sample, space, progress=progress)
 
 
 def _identifiers(raw: RawSpectra) -> Content:
@@ -100,7 +100,7 @@ def _labels(source: Source, table: Content, space: LabelSpace) -> tuple[np.ndarr
 
 
 def _selected(
-    source: Source, sample: Sample, space: LabelSpace, progress: Callable[[str], None]
+    source: Source, sample: Sample, space: LabelSpace, *, progress: Callable[[str], None]
 ) -> Sample:
     """The sample with the stars marked that are learned from."""
     core = sample.values[:, [space.index(name) for name in CORE]]

@@ -57,7 +57,7 @@ def validate(
             after[rows], errors[rows] = found.mean, _deviations(found)
             progress(f"{part.source.name}: fold {one + 1} of {folds}")
         pairs = [
-            _pairs(part, base, mean, error)
+            _pairs(part, base, mean, errors=error)
             for mean, error in ((before.mean, _deviations(before)), (after, errors))
         ]
         figures[part.source.name] = _figures(*pairs)
@@ -85,7 +85,7 @@ def _deviations(posterior: Posterior) -> np.ndarray:
 
 
 def _pairs(
-    part: Part, base: BasisNetwork, mean: np.ndarray, errors: np.ndarray
+    part: Part, base: BasisNetwork, mean: np.ndarray, *, errors: np.ndarray
 ) -> dict[str, Pairs]:
     """Label -> fitted and tabulated values of the stars in the ranges of the source."""
     sample, space = part.sample, base.space
