@@ -1,5 +1,6 @@
 """Distance posteriors of many stars: label moments, batches, and the record of draws."""
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache, partial
 
@@ -63,7 +64,7 @@ def sample_distances(
 
     stars : finite, with a leading star axis.
 
-    The draws of a star depend on its data, its place in ``ids`` and the seed. Diagnostics: ``ess``
+    The draws of a star depend on its data, its identifier and the seed. Diagnostics: ``ess``
     of the proposals, ``p_binary``, ``log_evidence``, and ``chi2`` of the magnitudes (the mean).
 
     Raises RuntimeError without float64.
@@ -72,7 +73,7 @@ def sample_distances(
         raise RuntimeError(
             "Distances need float64: call jax.config.update('jax_enable_x64', True) first."
         )
-    keys = jax.random.split(jax.random.key(seed), len(ids))
+    keys = _keys(ids, seed)
     found = jax.tree.map(np.asarray, _sampled(stars, model, keys, draws=draws))
     core = np.swapaxes(found.core, 0, 1)
     quantities = {
@@ -99,6 +100,18 @@ def sample_distances(
             "chi2": found.chi2.mean(axis=1),
         },
     )
+
+
+def _keys(ids: np.ndarray, seed: int) -> jax.Array:
+    """[star] keys: the seed's, folded with two words of the SHA-256 of each identifier."""
+    digests = [hashlib.sha256(str(name).encode()).digest()[:8] for name in ids]
+    words = jnp.asarray(np.frombuffer(b"".join(digests), "<u4").reshape(-1, 2))
+
+    def fold(pair: jax.Array) -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), pair[0]), pair[1])
+
+    keys: jax.Array = jax.vmap(fold)(words)
+    return keys
 
 
 @partial(jax.jit, static_argnames="draws")

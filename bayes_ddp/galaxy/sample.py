@@ -125,9 +125,9 @@ def sample_star(star: Observed, model: Model, key: Array, *, draws: int) -> Samp
     chosen = _systematic(jnp.cumsum(share), draws, jax.random.uniform(keys[1]))
     chosen = jax.random.permutation(keys[2], chosen)
     uniform = jax.random.uniform(keys[3], (draws, 4), minval=1e-7, maxval=1 - 1e-7)
-    drawn = jax.vmap(lambda n, u: _draw(star, light, nodes, per_kind, chosen=n, uniform=u))(
-        chosen, uniform
-    )
+    drawn = jax.vmap(
+        lambda n, u: _draw(star, light, nodes, per_kind=per_kind, chosen=n, uniform=u)
+    )(chosen, uniform)
     return Sampled(
         core=proposed.core[chosen],
         log_mass=proposed.place[chosen, 3],
@@ -282,7 +282,7 @@ def _light(star: Observed, model: Model, proposed: _Proposed) -> _Light:
 
 
 def _draw(
-    star: Observed, light: _Light, nodes: Nodes, per_kind: Array, *, chosen: Array, uniform: Array
+    star: Observed, light: _Light, nodes: Nodes, *, per_kind: Array, chosen: Array, uniform: Array
 ) -> tuple[Array, Array, Array, Array]:
     """(modulus, E(B-V), mass ratio, chi2 of the magnitudes) of one chosen proposal."""
     log = per_kind[chosen]

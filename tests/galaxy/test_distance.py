@@ -131,6 +131,9 @@ def test_ranks_of_truths_from_the_prior_are_uniform() -> None:
     stars, truth = stars_of_the_prior(number)
     found = sample_distances(np.arange(number), stars, load_model(pairs=0.0))
     assert (found.diagnostics["ess"] > 100).mean() > 0.95
+    some = np.array([5, 2, 71])  # alone and in another order
+    again = sample_distances(some, jax.tree.map(lambda x: x[some], stars), load_model(pairs=0.0))
+    np.testing.assert_allclose(again["dist"], found["dist"][:, some], rtol=1e-6)
     values = {"teff": found.labels[..., 0], "logg": found.labels[..., 1]} | found.quantities
     for name, true in truth.items():
         rank = (values[name] < true).mean(axis=0)
