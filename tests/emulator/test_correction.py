@@ -184,10 +184,10 @@ def small(models: Path, tmp_path: Path) -> BasisNetwork:
 
 
 def corrected(base: BasisNetwork) -> BasisNetwork:
-    one = learn(mock(1)[0], SPACE, (), rank=3)
-    block = replace(one.block, excess=np.zeros((STARS, 0)), usual=np.zeros((0, 2)))
+    stars = replace(mock(1)[0], usual=np.zeros((0, 2)))
+    one = learn(stars, SPACE, (), rank=3)
     rows = np.random.default_rng(0).standard_normal((3, len(base.wave))) * 0.01
-    correction = Correction(base.space, ((),), (block,))
+    correction = Correction(base.space, ((),), (one.block,))
     return join(base, correction, rows, error=base.error, card=base.card)
 
 
