@@ -19,7 +19,7 @@ app = App(
     name="bayes-ddp",
     help="Posteriors of stellar labels (Teff, logg, vmic, [Fe/H], eleven [X/Fe]) from survey "
     "spectra.\n\nStart with: bayes-ddp demo\n\nYour own spectra: bayes-ddp fit "
-    "--spectra spec-*.fits --emulator lamost-physics --output OUT\n\nEverything a run can do: a "
+    "--spectra spec-*.fits --emulator lamost --output OUT\n\nEverything a run can do: a "
     "run file (bayes-ddp run --help).",
     help_format="plaintext",
     default_parameter=Parameter(negative_iterable=(), negative_bool=()),

@@ -67,7 +67,7 @@ def fit(
     spectra
         Spectrum files, e.g. --spectra spec-*.fits or coadd-*.fits.
     emulator
-        Shipped model (desi-physics, lamost-physics) or a model folder.
+        Shipped model (desi, lamost, desi-physics, lamost-physics) or a model folder.
     output
         Folder for catalogue.fits, draws, pictures and run.toml.
     survey
