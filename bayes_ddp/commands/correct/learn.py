@@ -199,12 +199,12 @@ def _regions(wave: np.ndarray, leftover: np.ndarray, parts: list[Part]) -> dict[
     table: dict[str, Any] = {
         "stars": sum(len(part.stars.labels) for part in parts),
         "survey": ", ".join(part.source.name for part in parts),
-        "columns": ["median mismatch", "mean residual, data - model"],
+        "columns": ["median mismatch"],
     }
     for low, high in pairwise(REGIONS):
         inside = (wave >= low) & (wave < high) & np.isfinite(leftover)
         if inside.any():
-            table[f"wave_{low}_{high}"] = [float(f"{np.median(leftover[inside]):.3g}"), 0.0]
+            table[f"wave_{low}_{high}"] = [float(f"{np.median(leftover[inside]):.3g}")]
     return table
 
 

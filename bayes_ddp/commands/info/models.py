@@ -115,7 +115,8 @@ def _mismatch(figures: dict[str, Any] | None) -> list[str]:
         f"  mismatch to real stars, {figures.get('stars', '?')} of {figures.get('survey', '?')}, "
         "per cent: median, and mean of data - model"
     ]
-    for name, pair in figures.items():
-        if name.startswith("wave_"):
-            lines.append(f"  {_region(name):22s}{100 * pair[0]:8.2f}{100 * pair[1]:+8.2f}")
+    for name, values in figures.items():
+        if name.startswith("wave_"):  # the median; a measured run has the mean too
+            mean = "".join(f"{100 * value:+8.2f}" for value in values[1:])
+            lines.append(f"  {_region(name):22s}{100 * values[0]:8.2f}{mean}")
     return lines
