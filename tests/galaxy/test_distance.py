@@ -29,7 +29,7 @@ def test_the_table_agrees_with_the_interpolator_of_the_mock() -> None:
     rng = np.random.default_rng(1)
     core = rng.uniform([8.35, 1.0, -2.5], [8.9, 5.0, 0.4], (200, 3))
     table = load_bolometric_table("cardelli")
-    found = jax.vmap(lambda c: table.magnitudes(c, 0.0))(core)
+    found = jax.vmap(lambda c: table.magnitudes(c, jnp.zeros(())))(core)
     log_lum = 4 * (core[:, 0] / np.log(10) - 3.7617) - (core[:, 1] - 4.438)
     other = absolute_magnitudes(np.exp(core[:, 0]), core[:, 1], core[:, 2], log_lum=log_lum)
     assert np.median(np.abs(found[:, 0] - other["G"])) < 0.002
@@ -97,8 +97,8 @@ def test_the_integral_agrees_with_a_sum_over_a_fine_grid(error: float) -> None:
     """Over distance modulus and E(B-V), for precise, rough and useless parallaxes, to 0.2 %."""
     model, modulus = load_model(pairs=0.0), 9.0
     core = jnp.array([8.66, 4.3, -0.2])
-    light = np.asarray(model.table.magnitudes(core, -0.1))
-    slope = np.asarray(model.table.extinction(core, 0.0)[1])
+    light = np.asarray(model.table.magnitudes(core, jnp.asarray(-0.1)))
+    slope = np.asarray(model.table.extinction(core, jnp.zeros(()))[1])
     tables = make_tables(np.array([1.0]), np.array([0.8]), np.array([0.02]))
     star = Observed(
         core=core,
@@ -113,12 +113,12 @@ def test_the_integral_agrees_with_a_sum_over_a_fine_grid(error: float) -> None:
     bands = Bands.of(star, jnp.asarray(light), jnp.asarray(slope))
     nodes = integrand(star, bands, weight, alone=parallax_alone(star))
     mu, e = np.linspace(8.4, 9.6, 1501)[:, None], np.linspace(0, 0.3, 1201)[None]
-    mean, sd = np.asarray(of_modulus(mu[:, 0], star.tables.dust)).T[..., None]
+    mean, sd = np.asarray(of_modulus(jnp.asarray(mu[:, 0]), star.tables.dust)).T[..., None]
     chi2 = (np.asarray(star.parallax) - 10 ** (2 - 0.2 * mu)) ** 2 / error**2
     for m, absolute, k, sigma in zip(star.magnitude, light, slope, SIGMA, strict=True):
         chi2 = chi2 + ((m - absolute - mu - k * e) / sigma) ** 2
     prior = np.exp(-0.5 * ((e - mean) / sd) ** 2) / (sd * np.sqrt(2 * np.pi) * ndtr(mean / sd))
-    volume = np.asarray(of_modulus(mu[:, 0], star.tables.volume)).sum(axis=1)
+    volume = np.asarray(of_modulus(jnp.asarray(mu[:, 0]), star.tables.volume)).sum(axis=1)
     inner = np.trapezoid(prior * np.exp(-0.5 * chi2), e[0], axis=1)
     expected = np.log(np.trapezoid(inner * volume, mu[:, 0]))
     assert float(jax.nn.logsumexp(nodes.log)) == pytest.approx(expected, abs=2e-3)
