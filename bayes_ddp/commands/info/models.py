@@ -113,7 +113,7 @@ def _mismatch(figures: dict[str, Any] | None) -> list[str]:
         return ["  mismatch to real stars: not measured (bayes-ddp mismatch RUN.toml --write)"]
     lines = [
         f"  mismatch to real stars, {figures.get('stars', '?')} of {figures.get('survey', '?')}, "
-        "per cent: median, and mean of data - model"
+        "per cent: median (and mean of data - model)"
     ]
     for name, values in figures.items():
         if name.startswith("wave_"):  # the median; a measured run has the mean too
