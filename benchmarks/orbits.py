@@ -8,11 +8,12 @@ pericentre, apocentre and greatest height:
   ``EccZmaxRperiRap``;
 - integration: galpy's dop853_c over 10 Gyr, which is the reference for the accuracy.
 
-Times are CPU times of the process, so that the figures are per core. ``agreement`` is the median
+Times are CPU times of the process, so that the figures are per core if
+galpy has one thread: waiting threads count. ``agreement`` is the median
 difference in eccentricity from galpy at equal focal length; ``median_abs_de`` and ``p95_abs_de``
 are those of our approximation from integration. The last line is one JSON object.
 
-    python benchmarks/orbits.py [--orbits 65536]
+    OMP_NUM_THREADS=1 python benchmarks/orbits.py [--orbits 65536]
 """
 
 import argparse

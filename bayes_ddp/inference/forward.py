@@ -240,10 +240,17 @@ def native_rows(
 
 
 def normalised(
-    shape: Geometry, star: StarData, native: Float[Array, "derivative pixel"]
+    shape: Geometry,
+    star: StarData,
+    native: Float[Array, "derivative pixel"],
+    *,
+    level: Float[Array, "derivative pixel"] | None = None,
 ) -> tuple[Float[Array, " pixel"], Float[Array, "row pixel"]]:
-    """Flux over pseudo-continuum, from row 0 of ``native``, and the derivatives of that."""
-    level = pseudo_level(shape, star, native)
+    """Flux over pseudo-continuum, from row 0 of ``native``, and the derivatives of that.
+
+    level : pseudo-continua of the rows, where they are known.
+    """
+    level = pseudo_level(shape, star, native) if level is None else level
     level = level.at[0].set(jnp.where(star.total > 0, level[0], 1.0))
     flux = native[0] / level[0]
     return flux, (native[1:] - flux * level[1:]) / level[0]

@@ -1,9 +1,10 @@
 """Bounds of many stars, S/N, resolutions and windows at once.
 
-The star's operator (Doppler shift, line spread, sampling) is linear in the model flux, so it is
-applied once to the mean and the basis spectra of a low-rank emulator. A star then costs products
-of its coefficients' gradient with these, its own normalisation, and one information matrix for
-each S/N. Nothing is approximated beyond float32 derivatives; sums over pixels are float64.
+The star's operator (Doppler shift, line spread, sampling) and its pseudo-continuum are linear in
+the model flux, so they are applied once to the mean and the basis spectra of a low-rank emulator,
+and kept where pixels are fitted. A star then costs products of its coefficients' gradient with
+these, one division, and one information matrix for each S/N. Nothing is approximated beyond
+float32 derivatives; sums over pixels are float64.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,21 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from bayes_ddp.emulator.network import BasisNetwork
 from bayes_ddp.inference.bounds.design import Design, make_design
 from bayes_ddp.inference.bounds.exposure import Exposure
 from bayes_ddp.inference.bounds.fisher import precision
-from bayes_ddp.inference.bounds.gradients import Terms, derivatives, noise_of, prior_precision
-from bayes_ddp.inference.forward import gather, kernel
+from bayes_ddp.inference.bounds.gradients import Terms, noise_of, prior_precision
+from bayes_ddp.inference.forward import (
+    Geometry,
+    StarData,
+    gather,
+    kernel,
+    normalised,
+    pseudo_level,
+)
 from bayes_ddp.inference.likelihood import Noise, information
 from bayes_ddp.spectra.instruments import Instrument
 
@@ -30,17 +38,20 @@ _AT_ONCE = 16
 
 
 class Projected(eqx.Module):
-    """An emulator on the pixels of one exposure, before normalisation.
+    """An emulator on the fitted pixels of one exposure, before normalisation, float32.
 
-    rows : [1 + rank, pixel] float32, the mean spectrum and the basis. moved : the same for the
-    derivative by velocity; spread : by the LSF width.
+    star : of the exposure, its fitted pixels alone. arm : [pixel], index of the arm. rows :
+    [1 + rank, 2 pixel], the mean spectrum and the basis, and behind each its pseudo-continuum.
+    moved : the same for the derivative by velocity; spread : by the LSF width.
     """
 
     emulator: BasisNetwork
-    exposure: Exposure
-    rows: Float[Array, "row pixel"]
-    moved: Float[Array, "row pixel"]
-    spread: Float[Array, "row pixel"]
+    shape: Geometry
+    star: StarData
+    arm: Int[Array, " pixel"]
+    rows: Float[Array, "row twice"]
+    moved: Float[Array, "row twice"]
+    spread: Float[Array, "row twice"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +70,22 @@ class Grid:
 
 
 @eqx.filter_jit
-def project(emulator: BasisNetwork, exposure: Exposure) -> Projected:
-    """The emulator on the pixels of an exposure of a star at rest."""
+def project(
+    emulator: BasisNetwork, exposure: Exposure, used: Int[np.ndarray | Array, " pixel"]
+) -> Projected:
+    """The emulator on the pixels ``used`` of an exposure of a star at rest."""
     shape, star = exposure.shape, exposure.star
     width = jnp.ones(len(shape.arms))
     first, *kernels = kernel(shape, star, jnp.zeros(()), width=width)
     mean, basis = jnp.asarray(emulator.mean)[None], jnp.asarray(emulator.basis)
     model = jnp.concatenate([mean, basis]).astype(jnp.float32)
-    rows, moved, spread = (gather(model, first, weights) for weights in kernels)
-    return Projected(emulator, exposure, rows, moved, spread)
+    native = [gather(model, first, weights) for weights in kernels]
+    pairs = [
+        jnp.concatenate([one[:, used], pseudo_level(shape, star, one)[:, used]], axis=1)
+        for one in native
+    ]
+    fitted = jax.tree.map(lambda x: x[used] if x.ndim else x, star)
+    return Projected(emulator, shape, fitted, shape.arm[used], *pairs)
 
 
 @eqx.filter_jit
@@ -81,23 +99,32 @@ def projected_bounds(
 ) -> Float[Array, "star snr free"]:
     """Marginal bounds of stars at several noise levels.
 
-    precisions : inverse variances of the pixels. prior : inverse variances of labels' priors.
+    precisions : inverse variances of the fitted pixels. prior : those of the labels' priors.
     """
-    exposure, emulator = found.exposure, found.emulator
-    shape, size = exposure.shape, len(exposure.shape.arms)
-    each = jnp.arange(size)[:, None] == shape.arm
-    fixed = prior_precision(exposure.star, terms).at[: terms.labels].add(prior)
+    emulator, parameters, reached = found.emulator, terms.parameters, found.star.total > 0
+    each = jnp.arange(len(found.shape.arms))[:, None] == jnp.tile(found.arm, 2)
+    free = jnp.array([parameters.names.index(name) for name in parameters.free])
+    fixed = prior_precision(found.star, terms).at[: terms.labels].add(prior)
 
     def native(star: Array) -> Array:
         value, slope = emulator.coefficients_and_gradient(star)
         own = jnp.concatenate([jnp.ones(1), value]).astype(jnp.float32)
-        flux = own[None] @ found.rows
-        gradient = slope.T.astype(jnp.float32) @ found.rows[1:]
-        others = [own[None] @ found.moved, (own @ found.spread) * each]
-        return jnp.concatenate([flux, gradient, *others])
+        gradient = jnp.zeros((len(free), len(own)), own.dtype)
+        gradient = gradient.at[:, 1:].set(slope.T[free].astype(own.dtype))
+        parts = [jnp.concatenate([own[None], gradient]) @ found.rows]
+        if parameters.velocity:
+            parts.append(own[None] @ found.moved)
+        if parameters.lsf_sd > 0:
+            parts.append((own @ found.spread) * each)
+        return jnp.concatenate(parts)
 
     def one(star: Array) -> Array:
-        derivative = derivatives(exposure, native(star), terms=terms)[1].astype(jnp.float64)
+        rows, level = jnp.split(native(star), 2, axis=1)
+        if terms.pseudo_continuum:
+            small = normalised(found.shape, found.star, rows, level=level)[1]
+        else:
+            small = rows[1:] / jnp.where(reached, level[0], 1.0)
+        derivative = small.astype(jnp.float64)
 
         def at(weight: Array) -> Array:
             full = information(Noise(weight), derivative) + jnp.diag(fixed)
@@ -130,7 +157,8 @@ def bounds_grid(
     design
         Model and unknowns; its labels are not used. By default those of ``bounds``.
 
-    Raises ValueError for labels outside the emulator's range, and for a model without a basis.
+    Raises ValueError for labels outside the emulator's range, a model without a basis, and
+    for continuum terms.
     """
     stars = _stars(labels)
     design = design or make_design({n: float(v[0]) for n, v in stars.items()})
@@ -149,15 +177,19 @@ def bounds_grid(
             for i in range(count)
         ]
     )
+    if design.unknowns.continuum:
+        raise ValueError("Grids have no continuum terms: leave continuum out, or call bounds.")
     chosen = tuple(instruments) or (design.instrument,)
     marginal = np.full((len(chosen), len(snr), count, len(design.free)), np.nan)
     for i, instrument in enumerate(chosen):
         here = design.on(instrument)
         exposures = [here.exposure(float(value)) for value in snr]
+        weights = np.stack([np.asarray(noise_of(one.star).precision) for one in exposures])
+        used = np.flatnonzero(weights.any(axis=0))
         values = projected_bounds(
-            project(emulator, exposures[-1]),
+            project(emulator, exposures[-1], used),
             jnp.asarray(full),
-            jnp.stack([noise_of(one.star).precision for one in exposures]),
+            jnp.asarray(weights[:, used]),
             prior=jnp.asarray(design.label_precision()),
             terms=here.terms(tuple(name for name, _, _ in exposures[0].shape.arms)),
         )
