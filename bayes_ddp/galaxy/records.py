@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bayes_ddp.inference.posterior import weighted_quantiles
+from bayes_ddp.inference.weights import normalised_weight, weighted_quantiles
 
 __all__ = ["DistancePosterior", "OrbitPosterior"]
 
@@ -50,10 +50,7 @@ class _Draws:
     @property
     def weight(self) -> np.ndarray:
         """[draw star], weights that sum to 1 for each star; NaN for stars without draws."""
-        with np.errstate(invalid="ignore"):
-            weight: np.ndarray = np.exp(self.log_weight - np.max(self.log_weight, axis=0))
-        weight /= weight.sum(axis=0)
-        return weight
+        return normalised_weight(self.log_weight)
 
     @property
     def ess(self) -> np.ndarray:

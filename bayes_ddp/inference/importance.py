@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 
 from bayes_ddp.inference.chart import Chart
 from bayes_ddp.inference.hmc import CHAINS, STEPS, SUPERCHAINS, run_chains, superchains
-from bayes_ddp.inference.posterior import systematic
+from bayes_ddp.inference.weights import systematic
 
 __all__ = ["DRAWS", "MIN_ESS", "Drawn", "Gaussian", "draw"]
 

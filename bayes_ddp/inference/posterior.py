@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_ddp.flags import names as flag_names
+from bayes_ddp.inference.weights import normalised_weight, systematic, weighted_quantiles
 from bayes_ddp.labels import label
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ __all__ = [
     "by_name",
     "concatenate",
     "from_arviz",
-    "weighted_quantiles",
 ]
 
 QUANTILES = {"p16": 0.16, "p50": 0.5, "p84": 0.84, "p95": 0.95}
@@ -112,10 +112,7 @@ class Posterior:
     @property
     def weight(self) -> np.ndarray:
         """[draw star], weights that sum to 1 for each star; NaN for stars without draws."""
-        with np.errstate(invalid="ignore"):
-            weight: np.ndarray = np.exp(self.log_weight - np.max(self.log_weight, axis=0))
-        weight /= weight.sum(axis=0)
-        return weight
+        return normalised_weight(self.log_weight)
 
     @property
     def fitted(self) -> np.ndarray:
@@ -213,24 +210,6 @@ def _per_star() -> list[str]:
 def by_name(arms: Sequence[str], velocity: np.ndarray, lsf: np.ndarray) -> dict[str, np.ndarray]:
     """Nuisance -> [draw star], from velocity [draw star] and LSF factors [draw star arm]."""
     return {"velocity": velocity} | {f"lsf_{a}": lsf[..., i] for i, a in enumerate(arms)}
-
-
-def weighted_quantiles(
-    draws: np.ndarray, weight: np.ndarray, levels: Sequence[float] | np.ndarray
-) -> np.ndarray:
-    """[level label], quantiles of draws [draw label] with weights [draw], linear between draws."""
-    order = np.argsort(draws, axis=0)
-    ranked, share = np.take_along_axis(draws, order, axis=0), weight[order]
-    centre = (np.cumsum(share, axis=0) - 0.5 * share) / weight.sum()
-    columns = zip(centre.T, ranked.T, strict=True)
-    return np.stack([np.interp(levels, at, values) for at, values in columns], axis=1)
-
-
-def systematic(weight: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
-    """[number] indices drawn with ``weight`` [draw] (sum 1): systematic resampling, shuffled."""
-    levels = (np.arange(number) + rng.random()) / number
-    chosen = np.searchsorted(np.cumsum(weight), levels).clip(max=len(weight) - 1)
-    return rng.permutation(chosen)
 
 
 def concatenate(parts: Sequence[Posterior]) -> Posterior:

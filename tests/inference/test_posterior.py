@@ -15,9 +15,8 @@ from bayes_ddp.inference.posterior import (
     by_name,
     concatenate,
     from_arviz,
-    systematic,
-    weighted_quantiles,
 )
+from bayes_ddp.inference.weights import systematic, weighted_quantiles
 
 NAMES, ARMS = ("teff", "logg", "feh"), ("B", "R")
 LEVELS = [0.025, 0.16, 0.5, 0.84, 0.975]

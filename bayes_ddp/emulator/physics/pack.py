@@ -8,7 +8,7 @@ spectra are appended (see ``codec``). Directions are compressed by LZMA, which s
 import hashlib
 import json
 import lzma
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ __all__ = [
     "StoredSpectra",
     "is_held_out",
     "keep_lossless",
+    "load_arrays",
     "read_spectrum",
     "read_tensors",
 ]
@@ -256,6 +257,17 @@ def keep_lossless(spectra: Sequence[Mapping[str, Any]], folder: Path) -> None:
     _write_tensors(folder, names, joined, card=card)
 
 
+def load_arrays(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """The named arrays of a file of the synthesis; raises ValueError if it lacks one."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{path.name} is no spectrum of the synthesis ({error}); remove it."
+        ) from error
+
+
 def read_spectrum(path: Path) -> dict[str, Any]:
     """Name and arrays of one computed spectrum or reference point.
 
@@ -265,13 +277,7 @@ def read_spectrum(path: Path) -> dict[str, Any]:
     shapes = {"labels": (*rows, len(LABELS)), "norm": (*rows, len(WAVE)), "cont": (*rows, 315)}
     if rows:
         shapes["step"] = (len(LABELS),)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            data = {key: arrays[key] for key in shapes}
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"{path.name} is no spectrum of the synthesis ({error}); remove it."
-        ) from error
+    data = load_arrays(path, shapes)
     for key, shape in shapes.items():
         if data[key].shape != shape or not np.isfinite(data[key]).all():
             raise ValueError(

@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from bayes_ddp.emulator.card import find_model
 from bayes_ddp.emulator.network import Card
 from bayes_ddp.emulator.physics.library import read_pack
-from bayes_ddp.emulator.physics.pack import CITATION, NORM_UNIT, read_tensors
+from bayes_ddp.emulator.physics.pack import CITATION, NORM_UNIT, load_arrays, read_tensors
 from bayes_ddp.files.checksums import sha256_of
 from bayes_ddp.files.outputs import check_replaceable
 from bayes_ddp.files.paths import write_atomic
@@ -233,13 +233,7 @@ def _write_fine(
 def _read_point(path: Path) -> dict[str, np.ndarray]:
     rows, size = 1 + len(LABELS), len(LABELS)
     shapes = {"labels": (rows, size), "step": (size,), "norm": (rows, len(FINE_WAVE))}
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            data = {key: arrays[key] for key in shapes}
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"{path.name} is no fine spectrum of the synthesis ({error}); remove it."
-        ) from error
+    data = load_arrays(path, shapes)
     wrong = [key for key, shape in shapes.items() if data[key].shape != shape]
     if wrong or data["norm"].dtype != np.uint16:
         raise ValueError(f"{path.name}: {wrong or 'norm'} is not as the synthesis writes it.")

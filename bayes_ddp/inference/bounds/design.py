@@ -1,6 +1,6 @@
 """What the precision of a star depends on: model, instrument, labels, and what else is unknown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -216,8 +216,3 @@ def _check_range(model: Model, labels: np.ndarray) -> None:
                 f"{name} = {value:g} is outside the range of the emulator, {low:g} to {high:g}: "
                 "its gradient spectra mean nothing there."
             )
-
-
-def only_arms(instrument: Instrument, arms: Sequence[str]) -> Instrument:
-    """The instrument with these arms alone; all where none is named."""
-    return instrument.only(arms) if arms else instrument

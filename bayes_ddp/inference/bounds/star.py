@@ -6,7 +6,7 @@ prior only where one is asked for. What goes in is part of the result.
 Source: Zhang et al. (DD-Payne on DESI EDR), section 4.2 and Fig. 9; Sandford et al. (2020).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from jaxtyping import Array
 from bayes_ddp.emulator.physics.points import ReferencePoint
 from bayes_ddp.inference.bounds.design import Design, Unknowns, make_design
 from bayes_ddp.inference.bounds.exposure import VRAD_ERR, Exposure, Model
-from bayes_ddp.inference.bounds.fisher import free_groups, marginalised, precision, sandwich
+from bayes_ddp.inference.bounds.fisher import free_groups, precision, sandwich
 from bayes_ddp.inference.bounds.gradients import Matrices, Terms, matrices, model_rows
 from bayes_ddp.labels import label
 from bayes_ddp.spectra.instruments import Instrument
@@ -227,18 +227,3 @@ def _unresolved(
         for name, have, noise in zip(design.free, own, feigned[places], strict=True)
         if have < _RESOLVED * noise
     )
-
-
-@eqx.filter_jit
-def star_bounds(exposure: Exposure, rows: Array, *, terms: Terms) -> Array:
-    """[label], marginal bounds of one star; for batches of real stars under ``vmap``."""
-    found = matrices(exposure, rows, terms=terms)
-    return precision(found.information, labels=terms.labels).marginal
-
-
-def information_of(design: Design, snr: float, *, keep: Sequence[bool] | None = None) -> Array:
-    """[free label, free label], information with the nuisances marginalised."""
-    exposure = design.exposure(snr)
-    terms = design.terms(tuple(name for name, _, _ in exposure.shape.arms))
-    found = matrices(exposure, model_rows(design.model, design.labels), terms=terms)
-    return marginalised(found.information, labels=terms.labels)

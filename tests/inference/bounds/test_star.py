@@ -104,7 +104,7 @@ def test_command_prints_bounds_by_label(capsys, tmp_path):
 )
 def test_questions_without_an_answer_get_a_sentence(words, text):
     star = ["bounds", "--teff", "5900", "--logg", "4", "--feh", "-0.5", *words]
-    with pytest.raises((ValueError, KeyError), match=text.replace("/", "/")):
+    with pytest.raises((ValueError, KeyError), match=text):
         cli.app([*star, "--quiet"], result_action="return_value")
 
 
