@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
+    "DistanceSettings": "galaxy.distance_settings",
     "Exact": "inference.samplers",
     "Fixed": "inference.prior",
     "LABELS": "labels",
@@ -31,6 +32,7 @@ _PUBLIC = {
     "WARN": "flags",
     "bounds": "inference.bounds.star",
     "compare": "comparison.run",
+    "distance": "galaxy.distances",
     "fit": "inference.fit",
     "load_emulator": "emulator.card",
     "orbits": "galaxy.sampling",

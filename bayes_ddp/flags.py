@@ -46,6 +46,12 @@ class WARN(IntFlag):
     NO_ORBIT = 1 << 41
     OUTER_HALO = 1 << 42
     LOST_DRAWS = 1 << 43
+    NO_DISTANCE = 1 << 44
+    FEW_PROPOSALS = 1 << 45
+    PARALLAX_WARN = 1 << 46
+    PHOTOMETRY_WARN = 1 << 47
+    NO_PHOTOMETRY = 1 << 48
+    DISTANCE_EDGE = 1 << 49
 
 
 DESCRIPTIONS = {
@@ -83,6 +89,12 @@ DESCRIPTIONS = {
     WARN.NO_ORBIT: "no orbit: distance, proper motion or velocity is not known",
     WARN.OUTER_HALO: "over 30 kpc from the centre: the reflex of the LMC is not included",
     WARN.LOST_DRAWS: "over 5 % of the bound draws have no orbit, e.g. at the centre",
+    WARN.NO_DISTANCE: "no distance: labels are not known, or no star has such labels",
+    WARN.FEW_PROPOSALS: "effective sample size of the distance below 100",
+    WARN.PARALLAX_WARN: "RUWE above the limit, or the parallax has no zero point",
+    WARN.PHOTOMETRY_WARN: "magnitudes disagree with labels, parallax and dust",
+    WARN.NO_PHOTOMETRY: "no magnitude: the distance is by parallax and priors alone",
+    WARN.DISTANCE_EDGE: "over 5 % of the posterior is off the tables of magnitudes or distance",
 }
 
 FATAL = (

@@ -19,6 +19,7 @@ CHECKED = (
     "bayes_ddp.galaxy.companions",
     "bayes_ddp.galaxy.integral",
     "bayes_ddp.galaxy.library",
+    "bayes_ddp.galaxy.members",
     "bayes_ddp.galaxy.observed",
     "bayes_ddp.galaxy.proposal",
     "bayes_ddp.galaxy.sample",

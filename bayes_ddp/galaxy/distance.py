@@ -1,8 +1,7 @@
-"""Distance posteriors of many stars: label moments, batches, and the record of draws."""
+"""Draws of the core, distance and extinction of many stars, in batches."""
 
 import hashlib
-from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -10,19 +9,14 @@ import numpy as np
 
 from bayes_ddp.galaxy.bolometric import ALL_BANDS, Law, load_bolometric_table
 from bayes_ddp.galaxy.companions import load_companions, shares
-from bayes_ddp.galaxy.isochrones import effective_metallicity
+from bayes_ddp.galaxy.label_draws import CORE
 from bayes_ddp.galaxy.library import load_library
-from bayes_ddp.galaxy.light import ALPHA
+from bayes_ddp.galaxy.members import Model
 from bayes_ddp.galaxy.observed import Observed
 from bayes_ddp.galaxy.records import DistancePosterior
-from bayes_ddp.galaxy.sample import Model, Sampled, sample_star
+from bayes_ddp.galaxy.rounds import sample_rounds
 
-__all__ = ["CORE", "core_moments", "load_model", "sample_distances"]
-
-CORE = ("teff", "logg", "m_h")
-"""Labels that distances act on: K, dex, and the effective metallicity of the isochrones."""
-
-_BATCH = 8  # stars at a time; more leave the cache of one core
+__all__ = ["load_model", "sample_distances"]
 
 
 @cache
@@ -31,30 +25,6 @@ def load_model(law: Law = "fitzpatrick", pairs: float = 0.45) -> Model:
     return Model(
         load_library(), load_bolometric_table(law), load_companions(), jnp.asarray(shares(pairs))
     )
-
-
-def core_moments(
-    draws: np.ndarray, names: Sequence[str], weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [star 3] and precision [star 3 3] of (ln Teff, log g, [M/H]) under a flat prior.
-
-    draws : [draw star label]. weight : [draw star], sum 1; divide it by the prior of Teff, log g
-        and [Fe/H] first where that is not flat.
-
-    [alpha/Fe] is the mean of Mg, Si and Ca, held within -0.1 and 0.6. A star whose draws are not
-    finite is NaN.
-    """
-    column = {name: draws[..., i] for i, name in enumerate(names)}
-    alpha = np.clip(np.mean([column[name] for name in ALPHA], axis=0), -0.1, 0.6)
-    metals = effective_metallicity(column["feh"], alpha)
-    core = np.stack([np.log(column["teff"]), column["logg"], metals], axis=-1)
-    mean = np.einsum("ds,dsi->si", weight, core)
-    away = core - mean
-    covariance = np.einsum("ds,dsi,dsj->sij", weight, away, away)
-    precision = np.full(covariance.shape, np.nan)
-    good = np.isfinite(covariance).all(axis=(1, 2))
-    precision[good] = np.linalg.inv(covariance[good])
-    return mean, precision
 
 
 def sample_distances(
@@ -73,8 +43,7 @@ def sample_distances(
         raise RuntimeError(
             "Distances need float64: call jax.config.update('jax_enable_x64', True) first."
         )
-    keys = _keys(ids, seed)
-    found = jax.tree.map(np.asarray, _sampled(stars, model, keys, draws=draws))
+    found = sample_rounds(stars, model, _keys(ids, seed), draws=draws)
     core = np.swapaxes(found.core, 0, 1)
     quantities = {
         "dist": 10 ** (0.2 * found.modulus.T - 2),
@@ -112,13 +81,3 @@ def _keys(ids: np.ndarray, seed: int) -> jax.Array:
 
     keys: jax.Array = jax.vmap(fold)(words)
     return keys
-
-
-@partial(jax.jit, static_argnames="draws")
-def _sampled(stars: Observed, model: Model, keys: jax.Array, *, draws: int) -> Sampled:
-    result: Sampled = jax.lax.map(
-        lambda one: sample_star(one[0], model, one[1], draws=draws),
-        (stars, keys),
-        batch_size=_BATCH,
-    )
-    return result

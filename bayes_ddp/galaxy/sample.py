@@ -7,16 +7,14 @@ the density it was drawn from; the integral over distance and E(B-V) for each ma
 ``integral``. Everything is one function of one star, batched by ``vmap``.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bayes_ddp.galaxy.bolometric import BolometricTable
-from bayes_ddp.galaxy.companions import RATIOS, Companions
+from bayes_ddp.galaxy.companions import RATIOS
 from bayes_ddp.galaxy.integral import (
     Bands,
     Nodes,
@@ -25,34 +23,18 @@ from bayes_ddp.galaxy.integral import (
     integrand,
     parallax_alone,
 )
-from bayes_ddp.galaxy.library import KERNEL, Library
+from bayes_ddp.galaxy.library import KERNEL
+from bayes_ddp.galaxy.members import PROPOSALS, Model, choose, choose_cells, columns, systematic
 from bayes_ddp.galaxy.observed import Observed
-from bayes_ddp.galaxy.proposal import Linear, Pair, evidence, kernel_for, linearise, tilted
+from bayes_ddp.galaxy.proposal import Pair, evidence, tilted
 
-__all__ = ["Model", "Sampled", "sample_star"]
+__all__ = ["Sampled", "first_start", "sample_star"]
 
-PICKED = 320
-"""Cells of the library that are looked into."""
-
-PROPOSALS = 128
-"""Proposals of each kind."""
-
-_TEMPER = 0.7  # power of the evidence by which cells are chosen
 _WIDER = 1.25  # of the covariance of proposals
 _KINDS = (Pair(0.0, 0.0, 0.0), Pair(-0.45, 0.25, 0.03))
-_EITHER = Pair(-0.2, 0.2, 0.02)
 
 
-class Model(eqx.Module):
-    """What all stars share: the joint prior, the light of stars, and that of companions.
-
-    shares : [1 + ratio], prior probability of no companion and of each mass ratio.
-    """
-
-    library: Library
-    table: BolometricTable
-    companions: Companions
-    shares: Float[Array, " kind"]
+Values = Any  # JAX arrays inside jit, NumPy arrays outside
 
 
 class Sampled(NamedTuple):
@@ -64,26 +46,17 @@ class Sampled(NamedTuple):
     [draw] of the magnitudes.
     """
 
-    core: Array
-    log_mass: Array
-    age: Array
-    modulus: Array
-    ebv: Array
-    ratio: Array
-    magnitude: Array
-    ess: Array
-    pair: Array
-    log_evidence: Array
-    chi2: Array
-
-
-class _Choice(NamedTuple):
-    """Members of the library that one kind of proposal chose, and what they were chosen from."""
-
-    model: Linear
-    log_total: Array
-    cell: Array
-    member: Array
+    core: Values
+    log_mass: Values
+    age: Values
+    modulus: Values
+    ebv: Values
+    ratio: Values
+    magnitude: Values
+    ess: Values
+    pair: Values
+    log_evidence: Values
+    chi2: Values
 
 
 class _Light(NamedTuple):
@@ -109,10 +82,22 @@ class _Proposed(NamedTuple):
     ebv: Array
 
 
-def sample_star(star: Observed, model: Model, key: Array, *, draws: int) -> Sampled:
-    """Draws of one star; ``key`` decides all of its random numbers."""
+def first_start(star: Observed) -> Float[Array, "5"]:
+    """Where the linear model is made first: the labels, log10 mass 0, and the dust of the map."""
+    ebv = star.tables.dust[len(star.tables.dust) // 2, 0]
+    return jnp.concatenate([star.core, jnp.zeros(1), ebv[None]])
+
+
+def sample_star(
+    star: Observed, model: Model, key: Array, *, start: Float[Array, "5"], draws: int
+) -> Sampled:
+    """Draws of one star; ``key`` decides all of its random numbers.
+
+    start : (ln Teff, log g, [M/H], log10 mass, E(B-V)) about which magnitudes are linear in the
+    proposals. It decides how efficient they are, not what they converge to.
+    """
     keys = jax.random.split(key, 4)
-    proposed = _propose(star, model, keys[0])
+    proposed = _propose(star, model, keys[0], start=start)
     light = _light(star, model, proposed)
     alone = parallax_alone(star)
     over_kinds = jax.vmap(lambda b, w: integrand(star, b, w, alone=alone), (0, None))
@@ -122,7 +107,7 @@ def sample_star(star: Observed, model: Model, key: Array, *, draws: int) -> Samp
     log_weight = log_weight + _log_labels(proposed.core, proposed.place, star)
     log_weight = jnp.where(light.inside, log_weight, -jnp.inf)
     share = jax.nn.softmax(log_weight)
-    chosen = _systematic(jnp.cumsum(share), draws, jax.random.uniform(keys[1]))
+    chosen = systematic(jnp.cumsum(share), draws, jax.random.uniform(keys[1]))
     chosen = jax.random.permutation(keys[2], chosen)
     uniform = jax.random.uniform(keys[3], (draws, 4), minval=1e-7, maxval=1 - 1e-7)
     drawn = jax.vmap(
@@ -143,15 +128,14 @@ def sample_star(star: Observed, model: Model, key: Array, *, draws: int) -> Samp
     )
 
 
-def _propose(star: Observed, model: Model, key: Array) -> _Proposed:
+def _propose(star: Observed, model: Model, key: Array, *, start: Float[Array, "5"]) -> _Proposed:
     """Proposals of both kinds, and the density of their mixture at each."""
-    at = jnp.append(star.core, 0.0)  # magnitudes are linear in the logarithm of the mass
-    ebv = star.tables.dust[len(star.tables.dust) // 2, 0]
+    at, ebv = start[:4], start[4]
     keys = jax.random.split(key)
     first = jax.random.uniform(keys[0], (3,))
-    cells = _choose_cells(star, model, at=at, ebv=ebv, uniform=first[2])
+    cells = choose_cells(star, model, at=at, ebv=ebv, uniform=first[2])
     kinds = [
-        _choose(star, model, cells, at=at, ebv=ebv, pair=pair, uniform=first[i])
+        choose(star, model, cells, at=at, ebv=ebv, pair=pair, uniform=first[i])
         for i, pair in enumerate(_KINDS)
     ]
     cell = jnp.concatenate([kind.cell for kind in kinds])
@@ -167,7 +151,7 @@ def _propose(star: Observed, model: Model, key: Array) -> _Proposed:
     own = jnp.arange(len(place))[:, None] < PROPOSALS
     core = jnp.where(own, drawn[0], drawn[1])
     for kind, (mean, root) in zip(kinds, each, strict=True):
-        found = evidence(kind.model, _columns(place), _columns(weight)) - kind.log_total
+        found = evidence(kind.model, columns(place), columns(weight)) - kind.log_total
         log_density.append(found + _log_gauss(core - mean, root))
     return _Proposed(
         core=core,
@@ -178,65 +162,6 @@ def _propose(star: Observed, model: Model, key: Array) -> _Proposed:
         log_age=model.library.log_age[cell, member],
         ebv=jnp.clip(jnp.mean(reddening[0]), 0.0, 3.0),
     )
-
-
-def _choose_cells(
-    star: Observed, model: Model, *, at: Array, ebv: Array, uniform: Array
-) -> tuple[Array, Array]:
-    """(cells of the library, the probability with which each was chosen)."""
-    library = model.library
-    coarse = kernel_for(library.spread)
-    rough = linearise(star, model.table, at, ebv=ebv, kernel=coarse, pair=_EITHER)
-    single = jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == float else x, rough)
-    log_score = _TEMPER * evidence(single, library.centre, library.total)
-    score = jnp.exp(log_score - jnp.max(log_score))
-    chance = _inclusion(score)
-    cells = _systematic(jnp.cumsum(chance) / jnp.sum(chance), PICKED, uniform)
-    return cells, chance[cells].astype(float)
-
-
-def _choose(
-    star: Observed,
-    model: Model,
-    cells: tuple[Array, Array],
-    *,
-    at: Array,
-    ebv: Array,
-    pair: Pair,
-    uniform: Array,
-) -> _Choice:
-    """Members of the chosen cells for one kind of proposal."""
-    library, (cell, chance) = model.library, cells
-    fine = linearise(star, model.table, at, ebv=ebv, kernel=kernel_for(), pair=pair)
-    found = evidence(fine, _columns(library.place[cell]), _columns(library.weight[cell]))
-    log = (found - jnp.log(chance)[:, None]).ravel()
-    total = jax.nn.logsumexp(log)
-    picked = _systematic(jnp.cumsum(jnp.exp(log - total)), PROPOSALS, uniform)
-    size = found.shape[1]
-    return _Choice(fine, total, cell[picked // size], picked % size)
-
-
-def _columns(rows: Array) -> Array:
-    return jnp.moveaxis(rows, -1, 0)
-
-
-def _inclusion(score: Array) -> Array:
-    """[cell] probability, in proportion to ``score`` but at most 1, that sums to ``PICKED``."""
-
-    def step(_: int, scale: Array) -> Array:
-        certain = scale * score >= 1
-        rest = jnp.maximum(jnp.sum(jnp.where(certain, 0.0, score)), 1e-300)
-        return jnp.maximum(PICKED - jnp.sum(certain), 1.0) / rest
-
-    scale = jax.lax.fori_loop(0, 6, step, PICKED / jnp.sum(score))
-    return jnp.clip(scale * score, 1e-12, 1.0)
-
-
-def _systematic(cumulated: Array, number: int, uniform: Array) -> Array:
-    """[number] indices by systematic sampling from a cumulated probability."""
-    points = (jnp.arange(number) + uniform) / number * cumulated[-1]
-    found = jnp.searchsorted(cumulated, points, method="scan")
-    return jnp.clip(found, 0, len(cumulated) - 1)
 
 
 def _log_gauss(away: Array, root: Array) -> Array:
