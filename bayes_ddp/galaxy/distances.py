@@ -30,7 +30,7 @@ from bayes_ddp.galaxy.photometry import Photometry, photometry_of
 from bayes_ddp.galaxy.records import DistancePosterior
 from bayes_ddp.inference.posterior import Posterior
 
-__all__ = ["distance", "distances_of", "observe"]
+__all__ = ["distance", "distances_of", "observe", "with_zero_points"]
 
 _STARS = 512
 """Stars that are computed before the progress is reported."""
@@ -99,6 +99,7 @@ def distances_of(
     progress: Progress | None = None,
 ) -> DistancePosterior:
     """As ``distance``, for records of the same length."""
+    photometry = with_zero_points(photometry, settings)
     stars = observe(labels, photometry, settings)
     rows = np.flatnonzero(labels.known)
     model = load_model(settings.law, settings.pairs)
@@ -116,6 +117,15 @@ def distances_of(
     whole = _spread(parts, rows, labels, settings=settings)
     moved = _with_zero_point(whole, stars, settings)
     return _finished(moved, stars, labels, photometry=photometry, settings=settings)
+
+
+def with_zero_points(photometry: Photometry, settings: DistanceSettings) -> Photometry:
+    """The photometry with ``settings.zero_point`` where the zero point is not known."""
+    if settings.zero_point is None:
+        return photometry
+    unknown = ~np.isfinite(photometry.zero_point)
+    zero = np.where(unknown, settings.zero_point, photometry.zero_point)
+    return replace(photometry, zero_point=zero)
 
 
 def observe(labels: LabelDraws, photometry: Photometry, settings: DistanceSettings) -> Observed:
