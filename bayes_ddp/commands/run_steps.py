@@ -166,7 +166,7 @@ def _one_part(
     ids = identifiers_of(columns, part.posterior.ids)
     photometry = stars.photometry.take(rows)
     errors = systematic_errors(columns, part.posterior.names) if step.systematics else None
-    mark = fingerprint(part.fingerprint, step.settings, photometry, errors)
+    mark = fingerprint(part.fingerprint, step.settings, photometry, errors=errors)
     file = path.parents[1] / "distance" / path.name
     distance = stored(file, mark, read_distance_draws)
     if distance is None:

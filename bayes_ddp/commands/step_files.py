@@ -29,6 +29,7 @@ def fingerprint(
     before: str,
     settings: Any,
     joined: Photometry | Astrometry,
+    *,
     errors: np.ndarray | None = None,
 ) -> str:
     """SHA-256 of what a step is computed from.
