@@ -101,7 +101,10 @@ class LabelPrior:
         for i, name in enumerate(self.order):
             law = self.conditional(name, values)
             own = Noise(*(part[i] for part in noise))
-            values[name] = law.at(own) if isinstance(law, Boxes) else law.sample(keys[i])
+            drawn = law.at(own) if isinstance(law, Boxes) else law.sample(keys[i])
+            # without the barrier XLA computes each label again for all that depend on it, and
+            # compiles four times as many operations
+            values[name] = jax.lax.optimization_barrier(drawn)
         return jnp.stack([values[n] for n in self.space.names])
 
     def draws(self, key: Array, count: int) -> Float[np.ndarray, "draw label"]:
