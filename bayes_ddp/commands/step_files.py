@@ -68,6 +68,7 @@ def store(
     path: Path,
     record: DistancePosterior | OrbitPosterior,
     mark: str,
+    *,
     cards: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a record with its fingerprint; ``cards`` are kept with it."""
