@@ -56,7 +56,7 @@ def row(change: dict[str, float]) -> dict[str, float]:
     """Columns of a star like the Sun, without noise, and labels."""
     table = load_bolometric_table()
     core = jnp.array([np.log(5772.0), 4.438, 0.0])
-    light = table.magnitudes(core, jnp.zeros(())) + table.extinction(core, 0.86 * EBV)[0]
+    light = table.magnitudes(core, jnp.zeros(())) + table.extinction(core, EBV)[0]
     modulus = 5 * np.log10(DISTANCE) + 10
     star = {COLUMNS[b]: float(light[ALL_BANDS.index(b)]) + modulus for b in COLUMNS}
     star |= dict.fromkeys(ERRORS.values(), 0.02)
