@@ -7,7 +7,10 @@ taken in full and dwarfs at random, by their measured log g. Bins are of measure
 over error, and the median distance. Extinction follows the law of the mock (Cardelli).
 
 Columns: stars, fraction of true distances within the central 68 and 95 % with its standard error,
-median of ln(median / true), median of sd(ln d). The last line is one JSON object.
+median of ln(median / true), median of sd(ln d). Then coverage and median error of a weighted mean
+as that of Zhang et al. (2024, Eq. 5-6): ln d by labels and photometry is averaged with
+-ln(parallax) by inverse variance where parallax over error exceeds 2. The last line is one JSON
+object.
 """
 
 import argparse
@@ -88,6 +91,30 @@ def figures(dist: np.ndarray, true: np.ndarray, use: np.ndarray) -> Figures:
     return found
 
 
+def weighted_mean(alone: np.ndarray, photometry: Photometry) -> tuple[np.ndarray, np.ndarray]:
+    """(ln d, its standard deviation) [star] of the weighted mean; alone : [draw star], kpc."""
+    log = np.log(alone)
+    spectrum, weight = log.mean(axis=0), log.var(axis=0) ** -1
+    signal = photometry.parallax / photometry.parallax_error
+    use = signal > 2
+    of_parallax = np.where(use, signal, 0.0) ** 2
+    total = weight + of_parallax
+    mean = spectrum * weight - np.where(use, np.log(np.where(use, photometry.parallax, 1)), 0) * (
+        of_parallax
+    )
+    return mean / total, total**-0.5
+
+
+def figures_of_mean(
+    mean: np.ndarray, sd: np.ndarray, true: np.ndarray, use: np.ndarray
+) -> Figures:
+    """Coverage and median error of the weighted mean for the stars in ``use``."""
+    away = (mean - np.log(true))[use]
+    inside = {f"mean_inside_{level:.2f}": z for level, z in ((0.68, 0.9945), (0.95, 1.96))}
+    found = {name: float(np.mean(np.abs(away) < z * sd[use])) for name, z in inside.items()}
+    return found | {"mean_bias": float(np.median(away))}
+
+
 def row(name: str, found: Figures) -> str:
     if not found["stars"]:
         return f"{name:>16s}      0"
@@ -97,7 +124,8 @@ def row(name: str, found: Figures) -> str:
     ]
     return (
         f"{name:>16s} {found['stars']:6.0f}  {parts[0]}  {parts[1]}  "
-        f"{found['bias']:+.3f}  {found['sd']:.3f}"
+        f"{found['bias']:+.3f}  {found['sd']:.3f}     {found['mean_inside_0.68']:.3f}  "
+        f"{found['mean_inside_0.95']:.3f}  {found['mean_bias']:+.3f}"
     )
 
 
@@ -136,6 +164,10 @@ def measure(number: int, seed: int) -> tuple[dict[str, Figures], dict[str, float
     }
     bins |= {n: good & (middle > low) & (middle < high) for n, (low, high) in DISTANCES.items()}
     found = {name: figures(dist, true, use) for name, use in bins.items()}
+    mean, sd = weighted_mean(alone["dist"], photometry)
+    for name, use in bins.items():
+        if use.any():
+            found[name] |= figures_of_mean(mean, sd, true, use)
     share = joint.diagnostics["f_parallax"]
     safe = np.where(photometry.parallax > 0, photometry.parallax, np.nan)
     found["parallax dominates"] = agreement(dist, 1 / safe, good & (share > 0.9) & (signal > 20))
@@ -152,7 +184,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     found, run = measure(options.stars, options.seed)
-    print(f"{'bin':>16s}  stars  inside 68 %       inside 95 %       bias    sd(ln d)")
+    print(
+        f"{'bin':>16s}  stars  inside 68 %       inside 95 %       "
+        "bias  sd(ln d)  mean: 68 %  95 %  bias"
+    )
     for name, part in found.items():
         if "offset" in part:
             print(
