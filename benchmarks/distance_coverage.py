@@ -72,7 +72,7 @@ def measured(mock: Mock, rows: np.ndarray, rng: np.random.Generator) -> Photomet
 def labels_of(mock: Mock, rows: np.ndarray) -> LabelDraws:
     labels = {name: mock.seen[f"sp_{name}"][rows] for name in LABELS}
     covariance = mock.seen["sp_covar"][rows].reshape(-1, 5, 5)[:, PLACES][:, :, PLACES]
-    return draws_of_moments(rows.astype(str), labels, {}, covariance=covariance)
+    return draws_of_moments(rows.astype(str), labels, covariance)
 
 
 def figures(dist: np.ndarray, true: np.ndarray, use: np.ndarray) -> Figures:

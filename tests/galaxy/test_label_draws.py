@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bayes_ddp.galaxy import label_draws
-from bayes_ddp.galaxy.label_draws import LabelDraws, core_of, draws_of_moments
+from bayes_ddp.galaxy.core import core_of, without_prior
+from bayes_ddp.galaxy.label_draws import LabelDraws, draws_of_moments
 
 NAMES = ("teff", "logg", "feh", "al_fe", "vmic")
 
@@ -33,7 +33,7 @@ def test_the_prior_is_divided_out_of_a_gaussian_posterior() -> None:
         spreads.append(posterior)
         centres.append(centre)
         priors.append(prior)
-    found = label_draws._without_prior(
+    found = without_prior(
         np.array(means), np.array(spreads), centre=np.array(centres), spread=np.array(priors)
     )
     good = found[2] < 0.95  # otherwise a direction keeps 5 % of its precision
@@ -46,7 +46,7 @@ def test_a_direction_that_the_prior_alone_constrains_keeps_a_weak_likelihood() -
     """A posterior equal to its prior: 5 % of the precision is left, about the same mean."""
     spread = np.diag([0.01, 0.1, 0.05])[None] ** 2
     mean = np.array([[8.6, 4.4, 0.0]])
-    likely, precision, share = label_draws._without_prior(mean, spread, centre=mean, spread=spread)
+    likely, precision, share = without_prior(mean, spread, centre=mean, spread=spread)
     np.testing.assert_allclose(share, 1.0)
     np.testing.assert_allclose(likely, mean)
     np.testing.assert_allclose(precision, 0.05 * np.linalg.inv(spread))
@@ -58,9 +58,7 @@ def moments(number: int) -> tuple[LabelDraws, np.ndarray, np.ndarray]:
     mean = np.array([5500.0, 4.2, -0.3, 0.1, 1.2])
     covariance = covariance_of(rng, np.array([40.0, 0.1, 0.06, 0.1, 0.2]))
     labels = {name: np.array([value]) for name, value in zip(NAMES, mean, strict=True)}
-    found = draws_of_moments(
-        np.array(["a"]), labels, {}, covariance=covariance[None], number=number
-    )
+    found = draws_of_moments(np.array(["a"]), labels, covariance[None], number=number)
     return found, mean, covariance
 
 
