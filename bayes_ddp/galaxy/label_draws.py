@@ -189,7 +189,7 @@ def _blurred(draws: np.ndarray, errors: np.ndarray, ids: np.ndarray) -> np.ndarr
         return draws
     result = draws.copy()
     for star in np.flatnonzero(errors.any(axis=1)):
-        noise = _generator(str(ids[star])).standard_normal(draws[:, star].shape)
+        noise = _generator(f"systematic {ids[star]}").standard_normal(draws[:, star].shape)
         result[:, star] += errors[star] * noise
     return result
 

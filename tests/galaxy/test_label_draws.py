@@ -115,3 +115,25 @@ def test_labels_without_the_core_are_refused(missing: str) -> None:
     labels = {name: np.ones(1) for name in NAMES if name != missing}
     with pytest.raises(ValueError, match=r"Distances need Teff, log g and \[Fe/H\]"):
         draws_of_moments(np.array(["a"]), labels, labels)
+
+
+def test_systematic_errors_widen_the_likelihood_and_the_draws() -> None:
+    """Precision and covariance of 40 000 draws; four standard errors."""
+    number = 40_000
+    rng = np.random.default_rng(2)
+    mean = np.array([5500.0, 4.2, -0.3, 0.1, 1.2])
+    covariance = covariance_of(rng, np.array([40.0, 0.1, 0.06, 0.1, 0.2]))
+    systematic = np.array([30.0, 0.1, 0.03, 0.0, 0.0])
+    labels = {name: np.array([value]) for name, value in zip(NAMES, mean, strict=True)}
+    found = draws_of_moments(
+        np.array(["a"]), labels, covariance[None], systematic=systematic[None], number=number
+    )
+    turn = np.zeros((3, 5))
+    turn[0, 0], turn[1, 1], turn[2, 2] = 1 / mean[0], 1, 1
+    whole = covariance + np.diag(systematic**2)
+    # [Fe/H] is [M/H] up to the error of [alpha/Fe], which is no label here
+    core = turn @ whole @ turn.T + np.diag([0, 0, (0.65 * 0.15) ** 2])
+    np.testing.assert_allclose(np.linalg.inv(found.precision[0]), core, rtol=1e-6, atol=1e-10)
+    sd = np.sqrt(np.diag(whole))
+    error = np.sqrt((np.outer(sd, sd) ** 2 + whole**2) / number)
+    np.testing.assert_array_less(np.abs(np.cov(found.draws[:, 0].T) - whole), 4 * error)
