@@ -163,6 +163,7 @@ def test_parallaxes_of_m67_mend_the_log_g_of_its_subgiants(members: Members) -> 
     logg = found.labels[..., list(found.label_names).index("logg")].mean(axis=0)
     ess = found.diagnostics["ess"]
     print(f"ess below 100: {np.mean(ess < 100):.3f}, below 30: {np.mean(ess < 30):.3f}")
+    assert np.mean(ess < 100) < 0.05
     for low, high in ((2.5, 3.7), (3.7, 4.1), (4.1, 4.35), (4.35, 5.0)):
         use = (logg > low) & (logg < high)
         middle, sd = np.median(modulus.mean(axis=0)[use]), np.median(modulus.std(axis=0)[use])
