@@ -185,3 +185,27 @@ def test_fields_of_photometry_have_one_value_per_star() -> None:
     assert {item.name for item in fields(photometry)} >= {"ra", "parallax", "ebv"}
     with pytest.raises(ValueError, match="zero_point has the shape"):
         replace(photometry, zero_point=np.zeros(3))
+
+
+def test_the_error_of_the_zero_point_moves_all_stars_by_one_draw() -> None:
+    """ln d changes as it does for another zero point, to 20 %, and together for all stars.
+
+    The third star has a precise parallax that contradicts its magnitudes.
+    """
+    labels, photometry = given(("usual", "high ruwe", "conflict"))
+    size = 0.03
+    plain, blurred = (
+        np.log(distance(labels, photometry, DistanceSettings(zero_point_error=error))["dist"])
+        for error in (0.0, size)
+    )
+    moved = blurred - plain
+    spread = moved.std(axis=0)
+    correlation = np.corrcoef(moved.T)
+    assert (np.abs(correlation) > 0.999).all()
+    shifted = replace(photometry, zero_point=photometry.zero_point - size)
+    again = np.log(distance(labels, shifted, DistanceSettings(zero_point_error=0.0))["dist"])
+    change = again.mean(axis=0) - plain.mean(axis=0)
+    print(f"by the draws {spread / size}, by another zero point {change / size}")
+    assert change[0] < 0  # a larger parallax
+    noise = 4 * plain.std(axis=0) / np.sqrt(100)
+    assert (np.abs(spread + change) < 0.2 * spread + noise).all()
