@@ -7,7 +7,7 @@ import numpy as np
 
 from bayes_ddp.galaxy.bolometric import ALL_BANDS, Law
 
-__all__ = ["FLOORS", "DistanceSettings"]
+__all__ = ["EMPIRICAL_FLOORS", "FLOORS", "DistanceSettings"]
 
 FLOORS = {
     "G": 0.01,
@@ -24,6 +24,9 @@ FLOORS = {
 
 The magnitudes of the Legacy Surveys are predicted from Gaia's bands, which is good to 0.1 mag.
 """
+
+EMPIRICAL_FLOORS = dict.fromkeys(ALL_BANDS, 0.002)
+"""The same for empirical magnitudes, whose intrinsic scatter has what the errors lack."""
 
 
 @dataclass(frozen=True)

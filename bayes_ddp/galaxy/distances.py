@@ -118,8 +118,17 @@ def distances_of(
     return _finished(moved, stars, labels, photometry=photometry, settings=settings)
 
 
-def observe(labels: LabelDraws, photometry: Photometry, settings: DistanceSettings) -> Observed:
-    """What the sampler takes, [star]; finite also where a star is not known."""
+def observe(
+    labels: LabelDraws,
+    photometry: Photometry,
+    settings: DistanceSettings,
+    *,
+    floors: Mapping[str, float] = FLOORS,
+) -> Observed:
+    """What the sampler takes, [star]; finite also where a star is not known.
+
+    floors : band -> mag, added in quadrature to the errors.
+    """
     placed = np.isfinite(photometry.ra) & np.isfinite(photometry.dec)
     sky = SkyCoord(
         np.where(placed, photometry.ra, 0.0) * u.deg,
@@ -130,8 +139,8 @@ def observe(labels: LabelDraws, photometry: Photometry, settings: DistanceSettin
     scale = settings.scale if settings.prior == "exponential" else None
     used = np.isfinite(photometry.magnitude) & np.isfinite(photometry.error)
     used &= np.array([band in settings.bands for band in ALL_BANDS])
-    floors = np.array([FLOORS[band] for band in ALL_BANDS])
-    variance = np.where(used, photometry.error, 1.0) ** 2 + floors**2
+    least = np.array([floors[band] for band in ALL_BANDS])
+    variance = np.where(used, photometry.error, 1.0) ** 2 + least**2
     magnitude = photometry.magnitude - np.array(settings.offsets)
     parallax, sd = _parallaxes(photometry, settings)
     known = labels.known
