@@ -12,6 +12,7 @@ function and the Galaxy as the only priors of the core. Draws: ``sample``.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -23,11 +24,14 @@ from bayes_ddp.flags import WARN
 from bayes_ddp.galaxy.bolometric import ALL_BANDS
 from bayes_ddp.galaxy.distance import load_model, sample_distances
 from bayes_ddp.galaxy.distance_checks import age_is_known, check_distances, parallax_share
-from bayes_ddp.galaxy.distance_settings import FLOORS, DistanceSettings
+from bayes_ddp.galaxy.distance_settings import EMPIRICAL_FLOORS, FLOORS, DistanceSettings
+from bayes_ddp.galaxy.empirical import Calibration
 from bayes_ddp.galaxy.label_draws import LabelDraws, draws_of_posterior
+from bayes_ddp.galaxy.label_moments import label_moments
 from bayes_ddp.galaxy.observed import Observed, make_tables
 from bayes_ddp.galaxy.photometry import Photometry, photometry_of
 from bayes_ddp.galaxy.records import DistancePosterior
+from bayes_ddp.galaxy.sample_empirical import sample_empirical
 from bayes_ddp.inference.posterior import Posterior
 
 __all__ = ["distance", "distances_of", "observe"]
@@ -43,6 +47,7 @@ def distance(
     photometry: Photometry | Mapping[str, np.ndarray],
     settings: DistanceSettings | None = None,
     *,
+    calibration: Calibration | None = None,
     vrad: np.ndarray | None = None,
     errors: np.ndarray | None = None,
     progress: Progress | None = None,
@@ -58,6 +63,10 @@ def distance(
         Surveys is read with ``photometry_of``.
     settings
         By default the thin disc, thick disc and halo as prior, and all bands.
+    calibration
+        Empirical magnitudes (``load_calibration``) instead of stellar evolution. The labels then
+        keep their own prior, mass and age are NaN, and so is a star whose labels no control star
+        has (docs/calibration.md).
     vrad : [star], km/s
         Velocity of the input spectra, to which those of the posterior are relative; orbits
         need it.
@@ -72,7 +81,8 @@ def distance(
         by linear regression. A star without labels is NaN, with the bit NO_DISTANCE.
         Diagnostics [star]: ``ess``, ``p_binary``, ``log_evidence``, ``chi2`` (of the magnitudes,
         mean), ``bands`` (number used), ``f_parallax`` (share of the information on the distance
-        that is the parallax's), ``prior_share`` (of the labels), ``age_known``.
+        that is the parallax's), ``prior_share`` (of the labels), ``age_known``; with a calibration
+        ``outside`` (share of the draws whose labels no control star has).
 
     Raises ValueError where the numbers of stars differ or labels are missing, RuntimeError
     without float64.
@@ -88,7 +98,9 @@ def distance(
             f"Labels of {len(posterior)} stars and photometry of {len(photometry)}: match them "
             "first, so that row i of both is the same star."
         )
-    return distances_of(posterior, photometry, settings, progress=progress)
+    return distances_of(
+        posterior, photometry, settings, calibration=calibration, progress=progress
+    )
 
 
 def distances_of(
@@ -96,26 +108,55 @@ def distances_of(
     photometry: Photometry,
     settings: DistanceSettings,
     *,
+    calibration: Calibration | None = None,
     progress: Progress | None = None,
 ) -> DistancePosterior:
     """As ``distance``, for records of the same length."""
-    stars = observe(labels, photometry, settings)
+    stars = _observed(labels, photometry, settings, calibration=calibration)
     rows = np.flatnonzero(labels.known)
-    model = load_model(settings.law, settings.pairs)
+    sample = _sampler(settings, calibration)
     parts: list[DistancePosterior] = []
     for done in range(0, len(rows), _STARS):
         some = rows[done : done + _STARS]
         batch = jax.tree.map(lambda x, rows=some: jnp.asarray(x)[rows], stars)
-        parts.append(
-            sample_distances(
-                labels.ids[some], batch, model, draws=settings.draws, seed=settings.seed
-            )
-        )
+        parts.append(sample(labels.ids[some], batch, draws=settings.draws, seed=settings.seed))
         if progress:
             progress("distances", done + len(some), len(rows))
     whole = _spread(parts, rows, labels, settings=settings)
     moved = _with_zero_point(whole, stars, settings)
     return _finished(moved, stars, labels, photometry=photometry, settings=settings)
+
+
+def _observed(
+    labels: LabelDraws,
+    photometry: Photometry,
+    settings: DistanceSettings,
+    *,
+    calibration: Calibration | None,
+) -> Observed:
+    """As ``observe``; for empirical magnitudes the labels with their own prior, no offsets."""
+    if calibration is None:
+        return observe(labels, photometry, settings)
+    plain = replace(settings, offsets=(0.0,) * len(ALL_BANDS))
+    stars = observe(labels, photometry, plain, floors=EMPIRICAL_FLOORS)
+    mean, covariance = label_moments(labels)
+    known = labels.known
+    precision = np.where(known[:, None, None], covariance, np.eye(3))
+    return replace(
+        stars,
+        core=jnp.asarray(np.where(known[:, None], mean, stars.core)),
+        precision=jnp.asarray(np.linalg.inv(precision)),
+        ivar=stars.ivar * calibration.model.known,
+    )
+
+
+def _sampler(
+    settings: DistanceSettings, calibration: Calibration | None
+) -> Callable[..., DistancePosterior]:
+    """The function that draws: of (identifiers, stars), with keywords ``draws`` and ``seed``."""
+    if calibration is not None:
+        return partial(sample_empirical, calibration=calibration)
+    return partial(sample_distances, model=load_model(settings.law, settings.pairs))
 
 
 def observe(
@@ -188,7 +229,7 @@ def _spread(
     names = ("dist", "ebv", "m_g", "m_ks", "mass", "age", "mass_ratio")
     quantities = {n: whole([p.quantities[n] for p in parts], 1, (draws, size)) for n in names}
     quantities["vrad"] = labels.vrad
-    kinds = ("ess", "p_binary", "log_evidence", "chi2")
+    kinds = [*parts[0].diagnostics] if parts else ["ess", "p_binary", "log_evidence", "chi2"]
     return DistancePosterior(
         ids=np.asarray(labels.ids, str),
         log_weight=np.zeros((draws, size)),

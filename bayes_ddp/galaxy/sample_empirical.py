@@ -41,7 +41,7 @@ __all__ = ["OUTSIDE", "sample_empirical"]
 OUTSIDE = "outside"
 """Diagnostic: share of the draws where there are no control stars."""
 
-_PROPOSALS = (384, 256, 128)
+_PROPOSALS = (176, 128, 80)
 """From the linear model of single stars, of pairs, and from the labels alone."""
 
 _WIDER = 1.3  # of the covariance of proposals
@@ -51,7 +51,7 @@ _BATCH = 32
 
 class _Star(NamedTuple):
     """precision : [band band], inverse covariance of magnitudes at given labels, 0 where not used.
-    scatter : [band band], its intrinsic part. alone : mean and variance of the modulus by parallax.
+    scatter : [band band], its intrinsic part. alone : mean, variance of the modulus by parallax.
     """
 
     data: Observed
@@ -186,7 +186,8 @@ def _propose(
     parts = [(single[0], _WIDER * single[1]), (pair[0], _WIDER * pair[1]), (data.core, own)]
     noise = jax.random.normal(key, (sum(_PROPOSALS), 3))
     which = np.repeat(np.arange(len(parts)), _PROPOSALS)
-    means, roots = (jnp.stack(x) for x in zip(*((m, jnp.linalg.cholesky(c)) for m, c in parts)))
+    means = jnp.stack([mean for mean, _ in parts])
+    roots = jnp.linalg.cholesky(jnp.stack([covariance for _, covariance in parts]))
     core = means[which] + jnp.einsum("nij,nj->ni", roots[which], noise)
     logs = []
     for mean, root, number in zip(means, roots, _PROPOSALS, strict=True):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 
 from bayes_ddp.galaxy.bolometric import ALL_BANDS, load_bolometric_table
 from bayes_ddp.galaxy.companions import shares
@@ -58,13 +60,10 @@ def make_mock(
     """Stars of the high-latitude sky out to the modulus 14."""
     rng = np.random.default_rng(seed)
     core = rng.uniform([8.42, 1.5, -2.0], [8.76, 4.8, 0.3], (number, 3))
-    ra, dec = rng.uniform(0, 360, number), np.degrees(np.arcsin(rng.uniform(-1, 1, number)))
+    lon, lat = rng.uniform(0, 360, number), np.degrees(np.arcsin(rng.uniform(0.55, 1, number)))
+    sky = SkyCoord(lon * u.deg, lat * u.deg, frame="galactic").icrs
     sfd = rng.uniform(0.005, 0.04, number)
-    from astropy import units as u
-    from astropy.coordinates import SkyCoord
-
-    sky = SkyCoord(ra * u.deg, dec * u.deg).galactic
-    tables = make_tables(sky.l.rad, sky.b.rad, sfd)
+    tables = make_tables(np.radians(lon), np.radians(lat), sfd)
     metals = np.stack([p.density_of_metals(core[:, 2]) for p in POPULATIONS], axis=1)
     density = np.einsum("nmp,np->nm", np.asarray(tables.volume), metals)
     density[:, (MODULUS < 4) | (MODULUS > 14)] = 0
@@ -100,10 +99,10 @@ def make_mock(
     }
     errors = {name: np.full(number, sd) for name, sd in LABEL_SD.items()}
     return Mock(
-        labels=draws_of_moments(np.arange(number), measured, errors, number=64),
+        labels=draws_of_moments(np.arange(number), measured, errors),
         photometry=Photometry(
-            ra=ra,
-            dec=dec,
+            ra=sky.ra.deg,
+            dec=sky.dec.deg,
             magnitude=seen,
             error=error,
             parallax=1 / dist + noise * rng.standard_normal(number),
