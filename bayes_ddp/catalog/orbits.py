@@ -11,7 +11,7 @@ from bayes_ddp.galaxy.columns import ORBIT_COLUMNS, PLACE_COLUMNS, UNBOUND_COLUM
 from bayes_ddp.galaxy.records import OrbitPosterior
 from bayes_ddp.tables.columns import Column
 
-__all__ = ["orbit_table"]
+__all__ = ["LEVELS", "add_identifiers", "add_quantiles", "orbit_table"]
 
 LEVELS = (0.16, 0.5, 0.84)
 _TEXTS = ("16 % quantile", "median", "84 % quantile")
@@ -28,18 +28,9 @@ def orbit_table(
     its Monte Carlo error), as columns ``P_NAME`` and ``P_NAME_ERR``.
     """
     table = Table()
-    known = {column.name: column for column in COLUMNS}
-    for name, values in identifiers.items():
-        column = known.get(name, Column(name, "", description="identifier"))
-        table[name] = table_column(replace(column, dtype=values.dtype.str[1:]), values)
+    add_identifiers(table, identifiers)
     for column in (*ORBIT_COLUMNS, *PLACE_COLUMNS):
-        values = posterior.quantiles(column.name.lower(), LEVELS)
-        for level, text, row in zip(LEVELS, _TEXTS, values, strict=True):
-            name = f"{column.name}_P{round(100 * level)}"
-            shown = f"{text} of the {column.description}"[:68]
-            table[name] = table_column(
-                replace(column, name=name, ucd="stat.value", description=shown), row
-            )
+        add_quantiles(table, column, posterior.quantiles(column.name.lower(), LEVELS))
     for column in UNBOUND_COLUMNS:
         table[column.name] = table_column(
             replace(column, ucd="stat.probability"), posterior.diagnostics[column.name.lower()]
@@ -59,3 +50,21 @@ def orbit_table(
     warn = next(column for column in COLUMNS if column.name == "WARN")
     table["WARN"] = table_column(warn, posterior.warn)
     return table
+
+
+def add_identifiers(table: Table, identifiers: Mapping[str, np.ndarray]) -> None:
+    """Add columns [star] of identifiers to a table."""
+    known = {column.name: column for column in COLUMNS}
+    for name, values in identifiers.items():
+        column = known.get(name, Column(name, "", description="identifier"))
+        table[name] = table_column(replace(column, dtype=values.dtype.str[1:]), values)
+
+
+def add_quantiles(table: Table, column: Column, values: np.ndarray) -> None:
+    """Add the columns ``_P16``, ``_P50`` and ``_P84`` of one quantity; values : [level star]."""
+    for level, text, row in zip(LEVELS, _TEXTS, values, strict=True):
+        name = f"{column.name}_P{round(100 * level)}"
+        shown = f"{text} of the {column.description}"[:68]
+        table[name] = table_column(
+            replace(column, name=name, ucd="stat.value", description=shown), row
+        )

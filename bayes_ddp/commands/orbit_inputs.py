@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from bayes_ddp.commands.joins import identifiers_of, joined_table, names_of
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.galaxy.draws import read_distance_draws
 from bayes_ddp.galaxy.motion import Astrometry, astrometry_of
 from bayes_ddp.galaxy.records import DistancePosterior
 from bayes_ddp.galaxy.sampling import OrbitSettings
 from bayes_ddp.spectra.surveys import SURVEYS
-from bayes_ddp.tables.match import IDENTIFIERS, match_rows
 from bayes_ddp.tables.read import Content, read_columns
 from bayes_ddp.tables.values import real
 
@@ -29,7 +29,6 @@ _VRAD = (
     ("rv_adop", "rv_err"),
     ("radial_velocity", "radial_velocity_error"),
 )
-_NAMES = ("specid", "name", "targetid", "obsid", "source_id", "id")
 
 
 @dataclass(frozen=True)
@@ -74,37 +73,22 @@ def read_inputs(
             "columns",
         )
     else:
-        distance, origin = _aligned(read_distance_draws(file), columns, file), "draws"
+        distance, origin = _aligned(read_distance_draws(file), columns), "draws"
     if astrometry is None:
         motion, joined = astrometry_of(columns, where=str(catalogue)), "nothing: one table"
     else:
-        motion, joined = _joined(columns, catalogue, astrometry, hdu=hdu)
+        theirs, rows, joined = joined_table(columns, catalogue, astrometry, hdu=hdu)
+        motion = astrometry_of(theirs, where=str(astrometry)).take(rows)
     floor = settings.vrad_floor or _floor(columns, own=origin == "draws")
-    identifiers = {n.upper(): columns[n] for n in IDENTIFIERS if n in columns}
     return Inputs(
         distance=distance,
         astrometry=motion,
         columns=columns,
-        identifiers=identifiers or {"ID": distance.ids},
+        identifiers=identifiers_of(columns, distance.ids),
         joined_by=joined,
         distances_from=origin,
         settings=replace(settings, vrad_floor=floor),
     )
-
-
-def _joined(
-    columns: Content, catalogue: Path, astrometry: Path, *, hdu: str | None
-) -> tuple[Astrometry, str]:
-    theirs = read_columns(astrometry, hdu)
-    match = match_rows(columns, theirs, names=(str(catalogue), str(astrometry)))
-    if not len(match.ours):
-        raise BadFileError(
-            f"No star of {catalogue} is in {astrometry} (tried: {match.by}). Give a table with "
-            "TARGETID, SOURCE_ID or positions of the same stars; --hdu names its extension."
-        )
-    rows = np.full(len(next(iter(columns.values()))), -1)
-    rows[match.ours] = match.theirs
-    return astrometry_of(theirs, where=str(astrometry)).take(rows), match.by
 
 
 def _floor(columns: Content, *, own: bool) -> float:
@@ -115,19 +99,11 @@ def _floor(columns: Content, *, own: bool) -> float:
     return SURVEYS[survey].vrad_floor if survey in SURVEYS else 0.0
 
 
-def _aligned(distance: DistancePosterior, columns: Content, file: Path) -> DistancePosterior:
+def _aligned(distance: DistancePosterior, columns: Content) -> DistancePosterior:
     """The draws in the order of the catalogue; stars without draws are NaN."""
     place = {name: i for i, name in enumerate(distance.ids.tolist())}
-    for column in (name for name in _NAMES if name in columns):
-        names = np.array([str(x) for x in columns[column].tolist()])
-        rows = np.array([place.get(name, -1) for name in names.tolist()])
-        if np.any(rows >= 0):
-            break
-    else:
-        raise BadFileError(
-            f"No star of {file} is in the catalogue by any of {', '.join(_NAMES).upper()}. Give "
-            "the draws that belong to the catalogue."
-        )
+    names = names_of(columns, set(place))
+    rows = np.array([place.get(name, -1) for name in names.tolist()])
     known = rows >= 0
 
     def chosen(values: np.ndarray, axis: int) -> np.ndarray:
@@ -162,7 +138,6 @@ def draws_from_columns(columns: Content, where: str, *, seed: int) -> DistancePo
     far = real(columns[column], f"{where}: column {column}")
     with np.errstate(divide="ignore", invalid="ignore"):
         error = _relative_error(columns, far, where)
-    ids = next((columns[name] for name in _NAMES if name in columns), np.arange(len(far)))
     velocity = next((p for p in _VRAD if p[0] in columns and p[1] in columns), None)
     rng = np.random.default_rng([seed, 2])
     noise = rng.standard_normal((2, DRAWS, len(far)))
@@ -175,7 +150,7 @@ def draws_from_columns(columns: Content, where: str, *, seed: int) -> DistancePo
         drawn = np.where(good, far * np.exp(np.where(good, error, 0.0) * noise[0]), np.nan)
     warn = columns.get("warn", np.zeros(len(far)))
     return DistancePosterior(
-        ids=np.array([str(x) for x in ids.tolist()]),
+        ids=names_of(columns),
         log_weight=np.zeros((DRAWS, len(far))),
         quantities={"dist": drawn, "vrad": speed},
         warn=np.asarray(np.ma.filled(warn, 0), np.int64),

@@ -70,6 +70,7 @@ def make_orbits(
     for name, box in (boxes or {}).items():
         check_preset(name, box, settings.preset)
         chosen[name] = box
+    files.output.parent.mkdir(parents=True, exist_ok=True)
     inputs = read_inputs(
         files.catalogue, files.astrometry, draws=files.draws, hdu=files.hdu, settings=settings
     )

@@ -13,7 +13,7 @@ from typing import Literal
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from scipy.interpolate import PchipInterpolator
 
 from bayes_ddp.galaxy.dust_law import law_ratio
@@ -52,16 +52,13 @@ class BolometricTable(eqx.Module):
         """Rows of nodes at (ln Teff, log g, [M/H]), linear between nodes, held at the edges."""
         place = jnp.clip((core - self.low) / self.step, 0.0, jnp.array(self.sizes) - 1.000001)
         cell = place.astype(jnp.int32)
-        part, total = place - cell, jnp.zeros(())
-        for corner in product((0, 1), repeat=3):
-            weight, node = jnp.ones(()), jnp.zeros((), jnp.int32)
-            for axis, up in enumerate(corner):
-                weight = weight * (part[axis] if up else 1 - part[axis])
-                node = node * self.sizes[axis] + cell[axis] + up
-            total = total + weight * rows[node]
-        return total
+        corners = jnp.array(list(product((0, 1), repeat=3)))
+        part = place - cell
+        weight = jnp.prod(jnp.where(corners == 1, part, 1 - part), axis=1)
+        nodes = (cell + corners) @ jnp.array([self.sizes[1] * self.sizes[2], self.sizes[2], 1])
+        return jnp.tensordot(weight, rows[nodes], axes=1)
 
-    def inside(self, core: Float[Array, "3"]) -> Float[Array, ""]:
+    def inside(self, core: Float[Array, "3"]) -> Bool[Array, ""]:
         """Whether Teff and log g are on the table; [M/H] is held at the edge."""
         high = self.low + self.step * (jnp.array(self.sizes) - 1)
         return jnp.all((core >= self.low)[:2] & (core <= high)[:2])

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayes_ddp.galaxy.bolometric import ALL_BANDS, Law, load_bolometric_table
 from bayes_ddp.galaxy.companions import load_companions, shares
-from bayes_ddp.galaxy.label_draws import CORE
+from bayes_ddp.galaxy.core import CORE
 from bayes_ddp.galaxy.library import load_library
 from bayes_ddp.galaxy.members import Model
 from bayes_ddp.galaxy.observed import Observed

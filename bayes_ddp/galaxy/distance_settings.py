@@ -37,7 +37,8 @@ class DistanceSettings:
     parallax : False hides the parallaxes. prior : ``galaxy``, thin disc, thick disc and halo, or
     ``exponential``, one density with the scale length ``scale`` (kpc). pairs : fraction of stars
     with a companion. law : extinction law. inflation, floor : factor on the error of the
-    parallax, and mas added to it in quadrature. zero_point_error : mas, standard deviation of an
+    parallax, and mas added to it in quadrature. zero_point : mas, of parallaxes whose own is not
+    known; None takes 0 and sets a bit. zero_point_error : mas, standard deviation of an
     error of the zero point that all stars share. ruwe : limit above which the error of the
     parallax is multiplied by RUWE and a bit is set. offsets : mag per band of ``ALL_BANDS``, which
     are subtracted from the magnitudes. seed : of the draws.
@@ -52,6 +53,7 @@ class DistanceSettings:
     law: Law = "fitzpatrick"
     inflation: float = 1.0
     floor: float = 0.01
+    zero_point: float | None = None
     zero_point_error: float = 0.01
     ruwe: float = 1.4
     offsets: tuple[float, ...] = (0.0,) * len(ALL_BANDS)

@@ -27,14 +27,14 @@ from bayes_ddp.galaxy.distance_checks import age_is_known, check_distances, para
 from bayes_ddp.galaxy.distance_settings import EMPIRICAL_FLOORS, FLOORS, DistanceSettings
 from bayes_ddp.galaxy.empirical import Calibration
 from bayes_ddp.galaxy.label_draws import LabelDraws, draws_of_posterior
-from bayes_ddp.galaxy.label_moments import label_moments
+from bayes_ddp.galaxy.label_moments import with_own_prior
 from bayes_ddp.galaxy.observed import Observed, make_tables
 from bayes_ddp.galaxy.photometry import Photometry, photometry_of
 from bayes_ddp.galaxy.records import DistancePosterior
 from bayes_ddp.galaxy.sample_empirical import sample_empirical
 from bayes_ddp.inference.posterior import Posterior
 
-__all__ = ["distance", "distances_of", "observe"]
+__all__ = ["distance", "distances_of", "observe", "with_zero_points"]
 
 _STARS = 512
 """Stars that are computed before the progress is reported."""
@@ -112,9 +112,9 @@ def distances_of(
     progress: Progress | None = None,
 ) -> DistancePosterior:
     """As ``distance``, for records of the same length."""
-    stars = _observed(labels, photometry, settings, calibration=calibration)
+    photometry = with_zero_points(photometry, settings)
+    stars, sample = _prepared(labels, photometry, settings, calibration=calibration)
     rows = np.flatnonzero(labels.known)
-    sample = _sampler(settings, calibration)
     parts: list[DistancePosterior] = []
     for done in range(0, len(rows), _STARS):
         some = rows[done : done + _STARS]
@@ -127,36 +127,30 @@ def distances_of(
     return _finished(moved, stars, labels, photometry=photometry, settings=settings)
 
 
-def _observed(
+def with_zero_points(photometry: Photometry, settings: DistanceSettings) -> Photometry:
+    """The photometry with ``settings.zero_point`` where the zero point is not known."""
+    if settings.zero_point is None:
+        return photometry
+    unknown = ~np.isfinite(photometry.zero_point)
+    zero = np.where(unknown, settings.zero_point, photometry.zero_point)
+    return replace(photometry, zero_point=zero)
+
+
+def _prepared(
     labels: LabelDraws,
     photometry: Photometry,
     settings: DistanceSettings,
     *,
     calibration: Calibration | None,
-) -> Observed:
-    """As ``observe``; for empirical magnitudes the labels with their own prior, no offsets."""
+) -> tuple[Observed, Callable[..., DistancePosterior]]:
+    """(what is observed, the function that draws from identifiers and stars)."""
     if calibration is None:
-        return observe(labels, photometry, settings)
+        model = load_model(settings.law, settings.pairs)
+        return observe(labels, photometry, settings), partial(sample_distances, model=model)
     plain = replace(settings, offsets=(0.0,) * len(ALL_BANDS))
     stars = observe(labels, photometry, plain, floors=EMPIRICAL_FLOORS)
-    mean, covariance = label_moments(labels)
-    known = labels.known
-    precision = np.where(known[:, None, None], covariance, np.eye(3))
-    return replace(
-        stars,
-        core=jnp.asarray(np.where(known[:, None], mean, stars.core)),
-        precision=jnp.asarray(np.linalg.inv(precision)),
-        ivar=stars.ivar * calibration.model.known,
-    )
-
-
-def _sampler(
-    settings: DistanceSettings, calibration: Calibration | None
-) -> Callable[..., DistancePosterior]:
-    """The function that draws: of (identifiers, stars), with keywords ``draws`` and ``seed``."""
-    if calibration is not None:
-        return partial(sample_empirical, calibration=calibration)
-    return partial(sample_distances, model=load_model(settings.law, settings.pairs))
+    stars = with_own_prior(stars, labels, calibration)
+    return stars, partial(sample_empirical, calibration=calibration)
 
 
 def observe(

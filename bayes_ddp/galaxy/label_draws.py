@@ -16,19 +16,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_ddp.galaxy.isochrones import effective_metallicity
+from bayes_ddp.galaxy.core import core_moments, core_of, turn_of, widened, without_prior
 from bayes_ddp.galaxy.light import ALPHA
 from bayes_ddp.inference.posterior import Posterior
 
-__all__ = ["CORE", "LabelDraws", "core_of", "draws_of_moments", "draws_of_posterior"]
+__all__ = [
+    "LabelDraws",
+    "covariance_of",
+    "draws_of_moments",
+    "draws_of_posterior",
+]
 
-CORE = ("teff", "logg", "m_h")
-"""Labels that distances act on: K, dex, and the effective metallicity of the isochrones."""
-
-_ALPHA_RANGE = (-0.1, 0.6)
 _ALPHA_SD = 0.15  # dex, of [alpha/Fe] where it is not known
-_MOST_PRIOR = 0.95
-"""Share of the precision along a direction that is attributed to the prior at most."""
 
 
 @dataclass(frozen=True)
@@ -76,30 +75,6 @@ class LabelDraws:
         return result
 
 
-def core_of(draws: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """[..., 3], (ln Teff, log g, [M/H]) of labels [..., label].
-
-    [alpha/Fe] is the mean of Mg, Si and Ca, held within -0.1 and 0.6; ``alpha_fe`` where the
-    labels have that, and 0 without either. ``m_h`` is used as it is.
-    """
-    column = {name: draws[..., i] for i, name in enumerate(names)}
-    return np.stack([np.log(column["teff"]), column["logg"], _metals(column)], axis=-1)
-
-
-def _metals(column: Mapping[str, np.ndarray]) -> np.ndarray:
-    if "m_h" in column:
-        return column["m_h"]
-    alpha = np.clip(_alpha(column), *_ALPHA_RANGE)
-    result: np.ndarray = effective_metallicity(column["feh"], alpha)
-    return result
-
-
-def _alpha(column: Mapping[str, np.ndarray]) -> np.ndarray:
-    """[alpha/Fe]: the mean of those of Mg, Si, Ca that are labels, or ``alpha_fe``, or 0."""
-    known = [column[name] for name in (*ALPHA, "alpha_fe") if name in column]
-    return np.mean(known, axis=0) if known else np.zeros_like(column["feh"])
-
-
 def draws_of_posterior(
     posterior: Posterior,
     *,
@@ -117,13 +92,13 @@ def draws_of_posterior(
     """
     _check(posterior.names)
     equal = posterior.equally_weighted(number)
-    mean, covariance = _core_moments(posterior.mean, posterior.covariance, posterior.names)
-    centre, spread = _core_moments(
+    mean, covariance = core_moments(posterior.mean, posterior.covariance, posterior.names)
+    centre, spread = core_moments(
         posterior.prior_mean, posterior.prior_covariance, posterior.names
     )
-    likely, precision, share = _without_prior(mean, covariance, centre=centre, spread=spread)
+    likely, precision, share = without_prior(mean, covariance, centre=centre, spread=spread)
     sd = np.nan_to_num(errors) if errors is not None else np.zeros(posterior.mean.shape)
-    precision = _widened(precision, _turn(posterior.mean, posterior.names), sd)
+    precision = widened(precision, turn_of(posterior.mean, posterior.names), sd)
     shift = np.full(equal.draws.shape[:2], np.nan)
     if vrad is not None and "velocity" in equal.nuisances:
         shift = equal.nuisances["velocity"] + np.asarray(vrad, float)
@@ -141,47 +116,64 @@ def draws_of_posterior(
 def draws_of_moments(
     ids: np.ndarray,
     labels: Mapping[str, np.ndarray],
-    errors: Mapping[str, np.ndarray],
+    covariance: np.ndarray,
     *,
-    covariance: np.ndarray | None = None,
+    prior: tuple[np.ndarray, np.ndarray] | None = None,
+    systematic: np.ndarray | None = None,
     number: int = 256,
 ) -> LabelDraws:
-    """Draws of labels that a table gives with errors, under a flat prior.
+    """Gaussian draws of labels of which means and covariances are known.
 
-    labels, errors : name -> [star]: teff (K), logg, feh or m_h, and any others; [alpha/Fe] is
-    ``alpha_fe`` or the mean of Mg, Si and Ca, and 0 ± 0.15 where it is not known. covariance :
-    [star label label], instead of errors.
+    labels : name -> [star]: teff (K), logg, feh or m_h, and any others; [alpha/Fe] is ``alpha_fe``
+    or the mean of Mg, Si and Ca, and 0 ± 0.15 where it is not known. covariance : [star label
+    label] (``covariance_of`` for errors alone). prior : mean [star label] and covariance [star
+    label label] that the labels include; by default it is flat. systematic : [star label],
+    standard deviations that the covariance does not include.
+
+    Raises ValueError where labels that make the core are missing.
     """
     names = tuple(labels)
     _check(names)
     mean = np.stack([np.asarray(labels[name], float) for name in names], axis=1)
-    if covariance is None:
-        sd = np.stack([np.asarray(errors[name], float) for name in names], axis=1)
-        sd = np.where(sd > 0, sd, np.nan)
-        covariance = sd[:, :, None] * sd[:, None, :] * np.eye(len(names))
-    core, spread = _core_moments(mean, covariance, names)
+    core, spread = core_moments(mean, covariance, names)
     if not {"m_h", "alpha_fe", *ALPHA} & set(names):
         spread[:, 2, 2] += (0.65 * _ALPHA_SD) ** 2  # d[M/H] / d[alpha/Fe] is 0.65 to 0.75
-    good = np.isfinite(spread).all(axis=(1, 2)) & np.isfinite(mean).all(axis=1)
-    precision = np.full(spread.shape, np.nan)
-    precision[good] = np.linalg.inv(spread[good])
+    share = np.zeros(len(mean))
+    if prior is None:
+        precision = np.full(spread.shape, np.nan)
+        good = np.isfinite(spread).all(axis=(1, 2)) & np.isfinite(mean).all(axis=1)
+        precision[good] = np.linalg.inv(spread[good])
+    else:
+        centre, wide = core_moments(*prior, names)
+        core, precision, share = without_prior(core, spread, centre=centre, spread=wide)
+    sd = systematic if systematic is not None else np.zeros(mean.shape)
+    precision = widened(precision, turn_of(mean, names), sd)
     draws = np.full((number, *mean.shape), np.nan)
-    for star in np.flatnonzero(good):
+    for star in np.flatnonzero(np.isfinite(precision).all(axis=(1, 2))):
         root = _root(covariance[star])
         noise = _generator(str(ids[star])).standard_normal((number, len(names)))
         draws[:, star] = mean[star] + noise @ root.T
     hot = names.index("teff")
     draws[..., hot] = np.abs(draws[..., hot])
-    unknown = np.full((number, len(mean)), np.nan)
     return LabelDraws(
         ids=np.asarray(ids, str),
         names=names,
-        draws=draws,
+        draws=_blurred(draws, sd, ids),
         mean=core,
         precision=precision,
-        prior_share=np.zeros(len(mean)),
-        vrad=unknown,
+        prior_share=share,
+        vrad=np.full((number, len(mean)), np.nan),
     )
+
+
+def covariance_of(
+    labels: Mapping[str, np.ndarray], errors: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """[star label label], diagonal, from errors; NaN where an error is not positive."""
+    sd = np.stack([np.asarray(errors[name], float) for name in labels], axis=1)
+    sd = np.where(sd > 0, sd, np.nan)
+    result: np.ndarray = sd[:, :, None] ** 2 * np.eye(len(labels))
+    return result
 
 
 def _check(names: Sequence[str]) -> None:
@@ -191,67 +183,6 @@ def _check(names: Sequence[str]) -> None:
             f"Distances need Teff, log g and [Fe/H]; the labels are {list(names)}. Add columns "
             "TEFF, LOGG and FEH with errors."
         )
-
-
-def _turn(mean: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """[star 3 label], derivative of the core by the labels."""
-    turn = np.zeros((len(mean), 3, len(names)))
-    place = {name: i for i, name in enumerate(names)}
-    turn[:, 0, place["teff"]] = 1 / mean[:, place["teff"]]
-    turn[:, 1, place["logg"]] = 1
-    if "m_h" in place:
-        turn[:, 2, place["m_h"]] = 1
-        return turn
-    for name in ("feh", *ALPHA, "alpha_fe"):
-        if name in place:
-            step = np.zeros(len(names))
-            step[place[name]] = 1e-3
-            high, low = core_of(mean + step, names), core_of(mean - step, names)
-            turn[:, 2, place[name]] = (high - low)[:, 2] / 2e-3
-    return turn
-
-
-def _core_moments(
-    mean: np.ndarray, covariance: np.ndarray, names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [star 3] and covariance [star 3 3] of the core, linear about the mean."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        turn = _turn(mean, names)
-        return core_of(mean, names), turn @ covariance @ turn.swapaxes(1, 2)
-
-
-def _without_prior(
-    mean: np.ndarray, covariance: np.ndarray, *, centre: np.ndarray, spread: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(mean, precision of the likelihood, largest share of the prior), Gaussian division.
-
-    In the whitened space of the posterior the precision of the likelihood is 1 minus that of the
-    prior. Along a direction where the prior has more than 95 % of the precision, 5 % are left to
-    the likelihood: such a direction has no more than a weak constraint.
-    """
-    likely, precision = np.full(mean.shape, np.nan), np.full(covariance.shape, np.nan)
-    share = np.full(len(mean), np.nan)
-    finite = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(spread).all(axis=(1, 2))
-    root = np.linalg.cholesky(covariance[finite])
-    back = np.linalg.inv(root).swapaxes(1, 2)
-    part, turn = np.linalg.eigh(root.swapaxes(1, 2) @ np.linalg.inv(spread[finite]) @ root)
-    share[finite] = np.clip(part[:, -1], 0.0, 1.0)
-    part = np.clip(part, 0.0, _MOST_PRIOR)
-    away = turn.swapaxes(1, 2) @ back.swapaxes(1, 2) @ (mean - centre)[finite, :, None]
-    shift = root @ turn @ ((part / (1 - part))[..., None] * away)
-    likely[finite] = mean[finite] + shift[..., 0]
-    axes = back @ turn
-    precision[finite] = (axes * (1 - part)[:, None, :]) @ axes.swapaxes(1, 2)
-    return likely, precision, share
-
-
-def _widened(precision: np.ndarray, turn: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """The precision [star 3 3] with independent errors [star label] of the labels added."""
-    result = precision.copy()
-    good = np.isfinite(precision).all(axis=(1, 2))
-    more = (turn[good] * errors[good, None, :] ** 2) @ turn[good].swapaxes(1, 2)
-    result[good] = np.linalg.inv(np.linalg.inv(precision[good]) + more)
-    return result
 
 
 def _blurred(draws: np.ndarray, errors: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -1,10 +1,16 @@
 """Moments of the labels of stars, their own prior included."""
 
+from dataclasses import replace
+
+import jax.numpy as jnp
 import numpy as np
 
-from bayes_ddp.galaxy.label_draws import LabelDraws, core_of
+from bayes_ddp.galaxy.core import core_of
+from bayes_ddp.galaxy.empirical import Calibration
+from bayes_ddp.galaxy.label_draws import LabelDraws
+from bayes_ddp.galaxy.observed import Observed
 
-__all__ = ["label_moments"]
+__all__ = ["label_moments", "with_own_prior"]
 
 
 def label_moments(labels: LabelDraws) -> tuple[np.ndarray, np.ndarray]:
@@ -23,3 +29,19 @@ def label_moments(labels: LabelDraws) -> tuple[np.ndarray, np.ndarray]:
         spread = np.einsum("dsa,dsb->sab", away, away) / (len(core) - 1)
         covariance[own] = spread + 1e-10 * np.eye(3)
     return mean, covariance
+
+
+def with_own_prior(stars: Observed, labels: LabelDraws, calibration: Calibration) -> Observed:
+    """The stars with the posterior of the labels in place of their likelihood.
+
+    Bands that are not calibrated are not used.
+    """
+    mean, covariance = label_moments(labels)
+    known = labels.known
+    safe = np.where(known[:, None, None], covariance, np.eye(3))
+    return replace(
+        stars,
+        core=jnp.asarray(np.where(known[:, None], mean, stars.core)),
+        precision=jnp.asarray(np.linalg.inv(safe)),
+        ivar=stars.ivar * calibration.model.known,
+    )

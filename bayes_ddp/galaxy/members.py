@@ -94,7 +94,7 @@ def columns(rows: Array) -> Array:
 def _inclusion(score: Array) -> Array:
     """[cell] probability, in proportion to ``score`` but at most 1, that sums to ``PICKED``."""
 
-    def step(_: int, scale: Array) -> Array:
+    def step(_: Array | int, scale: Array) -> Array:
         certain = scale * score >= 1
         rest = jnp.maximum(jnp.sum(jnp.where(certain, 0.0, score)), 1e-300)
         return jnp.maximum(PICKED - jnp.sum(certain), 1.0) / rest

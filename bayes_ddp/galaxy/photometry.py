@@ -21,29 +21,35 @@ _MAGNITUDES = {
     "G": (
         ("phot_g_mean_mag", "phot_g_mean_mag_error"),
         ("gaia_g", "gaia_g_err"),
+        ("mag_g", "mag_err_g"),
         ("gmag", "e_gmag"),
     ),
     "BP": (
         ("phot_bp_mean_mag", "phot_bp_mean_mag_error"),
         ("gaia_bp", "gaia_bp_err"),
+        ("mag_bp", "mag_err_bp"),
         ("bpmag", "e_bpmag"),
     ),
     "RP": (
         ("phot_rp_mean_mag", "phot_rp_mean_mag_error"),
         ("gaia_rp", "gaia_rp_err"),
+        ("mag_rp", "mag_err_rp"),
         ("rpmag", "e_rpmag"),
     ),
-    "J": (("j_m", "j_msigcom"), ("jmag", "e_jmag"), ("mag_j", "mag_j_err")),
-    "H": (("h_m", "h_msigcom"), ("hmag", "e_hmag"), ("mag_h", "mag_h_err")),
+    "J": (("j_m", "j_msigcom"), ("jmag", "e_jmag"), ("mag_j", "mag_err_j")),
+    "H": (("h_m", "h_msigcom"), ("hmag", "e_hmag"), ("mag_h", "mag_err_h")),
     "Ks": (
         ("ks_m", "ks_msigcom"),
         ("k_m", "k_msigcom"),
         ("kmag", "e_kmag"),
         ("ksmag", "e_ksmag"),
-        ("mag_ks", "mag_ks_err"),
+        ("mag_ks", "mag_err_ks"),
     ),
+    "g": (("mag_ls_g", "mag_err_ls_g"),),
+    "r": (("mag_ls_r", "mag_err_ls_r"),),
+    "z": (("mag_ls_z", "mag_err_ls_z"),),
 }
-"""Band -> columns of magnitude and error: Gaia's archive, VizieR, 2MASS."""
+"""Band -> columns of magnitude and error: Gaia's archive, VizieR, 2MASS, the mock Galaxy."""
 
 _OVER_ERROR = {
     "G": "phot_g_mean_flux_over_error",
@@ -140,6 +146,7 @@ def photometry_of(
     *,
     names: Mapping[str, str | Sequence[str]] | None = None,
     where: str = "photometry",
+    empty: bool = False,
 ) -> Photometry:
     """The photometry of a table.
 
@@ -151,6 +158,8 @@ def photometry_of(
         ``parallax``, ``zero_point``, ``ruwe`` and ``ebv`` -> column.
     where
         Name of the table in messages.
+    empty
+        Whether a table without photometry is accepted.
 
     Raises BadFileError if the table has neither a magnitude nor a parallax, if a column of
     ``names`` is missing, or for cells that are no numbers.
@@ -166,7 +175,7 @@ def photometry_of(
     errors = own.get("parallax", ("parallax", "parallax_error"))
     parallax_error = _column(table, errors[1:], where=where, size=size)
     used = np.isfinite(parallax) & (parallax_error > 0)
-    if not np.isfinite(magnitude).any() and not used.any():
+    if not empty and not np.isfinite(magnitude).any() and not used.any():
         raise BadFileError(
             f"{where} has no magnitudes and no parallaxes with errors. Give columns of Gaia "
             "(phot_g_mean_mag, parallax, parallax_error ...), 2MASS (j_m, j_msigcom ...) or the "

@@ -62,7 +62,7 @@ def _call(
     for done in range(0, len(start), size):
         rows = np.minimum(np.arange(done, done + size), len(start) - 1)
         batch = jax.tree.map(lambda x, rows=rows: jnp.asarray(x)[rows], stars)
-        found = _sampled(batch, model, keys[rows], jnp.asarray(start[rows]), draws=draws)
+        found = _sampled(batch, model, keys[rows], start=jnp.asarray(start[rows]), draws=draws)
         kept = len(start) - done
         parts.append(jax.tree.map(lambda x, kept=kept: np.array(x[:kept]), found))
     whole: Sampled = jax.tree.map(lambda *each: np.concatenate(each), *parts)
@@ -98,7 +98,7 @@ def _pooled(first: Sampled, second: Sampled, number: int) -> Sampled:
 
 @partial(jax.jit, static_argnames="draws")
 def _sampled(
-    stars: Observed, model: Model, keys: jax.Array, start: jax.Array, *, draws: int
+    stars: Observed, model: Model, keys: jax.Array, *, start: jax.Array, draws: int
 ) -> Sampled:
     result: Sampled = jax.vmap(
         lambda star, key, at: sample_star(star, model, key, start=at, draws=draws)

@@ -194,13 +194,14 @@ def _light(star: Observed, model: Model, proposed: _Proposed) -> _Light:
     alone = jax.vmap(model.table.magnitudes)(core, proposed.place[:, 3])
     bright = 10 ** (0.4 * alone)
 
-    def seen(ratio: float) -> Array:
+    def seen(ratio: Array) -> Array:
         flux = jax.vmap(model.companions.at)(
-            core[:, 2], proposed.log_age, log_initial + np.log10(ratio)
+            core[:, 2], proposed.log_age, log_initial + jnp.log10(ratio)
         )
         return alone - 2.5 * jnp.log10(1 + flux * bright)
 
-    kinds = jnp.stack([alone, *(seen(ratio) for ratio in RATIOS)], axis=1) + none[:, None]
+    pairs = jax.vmap(seen, out_axes=1)(jnp.asarray(RATIOS))
+    kinds = jnp.concatenate([alone[:, None], pairs], axis=1) + none[:, None]
     of_star = jax.vmap(lambda m, k: Bands.of(star, m, k), (0, None))
     inside = jax.vmap(model.table.inside)(core)
     return _Light(alone, jax.vmap(of_star)(kinds, slope), inside)

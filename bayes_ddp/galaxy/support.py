@@ -24,7 +24,8 @@ def support_of(core: np.ndarray) -> np.ndarray:
     tree = cKDTree(z)
     near = tree.query_ball_point(z, REACH, return_length=True)
     dense = np.flatnonzero(near >= _NEIGHBOURS)
-    free, chosen = np.zeros(len(z), bool), []
+    free = np.zeros(len(z), bool)
+    chosen: list[int] = []
     free[dense] = True
     for star in dense[np.argsort(-near[dense], kind="stable")]:
         if free[star] and len(chosen) < _MOST:

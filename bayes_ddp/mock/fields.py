@@ -90,6 +90,10 @@ ASTROMETRY = (
     ),
     Field(Column("PARALLAX_ERROR", "mas"), seen("astrometric_error")),
     Field(
+        Column("PARALLAX_ZERO_POINT", "mas", description="to be subtracted from PARALLAX"),
+        constant(0.0),
+    ),
+    Field(
         Column("PMRA", "mas yr-1", description="proper motion in RA times cos Dec"), seen("pmra")
     ),
     Field(Column("PMRA_ERROR", "mas yr-1"), seen("astrometric_error")),

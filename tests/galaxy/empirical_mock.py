@@ -14,7 +14,7 @@ from astropy.coordinates import SkyCoord
 
 from bayes_ddp.galaxy.bolometric import ALL_BANDS, load_bolometric_table
 from bayes_ddp.galaxy.companions import shares
-from bayes_ddp.galaxy.label_draws import LabelDraws, draws_of_moments
+from bayes_ddp.galaxy.label_draws import LabelDraws, covariance_of, draws_of_moments
 from bayes_ddp.galaxy.mixture import BRIGHTER, REDDER
 from bayes_ddp.galaxy.observed import MODULUS, make_tables
 from bayes_ddp.galaxy.photometry import Photometry
@@ -99,7 +99,7 @@ def make_mock(
     }
     errors = {name: np.full(number, sd) for name, sd in LABEL_SD.items()}
     return Mock(
-        labels=draws_of_moments(np.arange(number), measured, errors),
+        labels=draws_of_moments(np.arange(number), measured, covariance_of(measured, errors)),
         photometry=Photometry(
             ra=sky.ra.deg,
             dec=sky.dec.deg,

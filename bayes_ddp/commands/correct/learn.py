@@ -11,7 +11,7 @@ import numpy as np
 from bayes_ddp.commands.correct.settings import Settings, Source
 from bayes_ddp.commands.correct.stars import Sample, read_sample
 from bayes_ddp.commands.mismatch import REGIONS
-from bayes_ddp.emulator.card import load_emulator, model_files
+from bayes_ddp.emulator.card import load_emulator, model_files, read_card
 from bayes_ddp.emulator.corrected import join, write_correction
 from bayes_ddp.emulator.correction import CORE, Correction
 from bayes_ddp.emulator.error import mismatch_files, write_mismatch
@@ -72,6 +72,8 @@ def correct_model(
     card = _card(folder.name, settings, base, parts=parts, learned=learned)
     for name in ("density", "validation"):
         card[name] = dict(base.card.table[name])
+    if (folder / "card.toml").is_file():  # the mismatch on disk stays ours until it is replaced
+        card |= {k: v for k, v in read_card(folder).items() if k == "mismatch"}
     network = assemble(base, parts, learned)
     text = ""
     if settings.folds:
