@@ -32,8 +32,8 @@ class CalibrationSettings:
     max_ebv : mag, largest E(B-V) in front of a control star. min_latitude : deg, smallest absolute
     Galactic latitude. ruwe : limit above which a parallax is not used. fewest : control stars
     that a band needs, and the sample. law : extinction law. floor, inflation : mas added in
-    quadrature to the error of the parallax, and factor on it. seed : of the draws for the band
-    zero points.
+    quadrature to the error of the parallax, and factor on it. zero_point : mas, of parallaxes
+    whose zero point is not known. seed : of the draws for the band zero points.
     """
 
     max_ebv: float = 0.05
@@ -43,6 +43,7 @@ class CalibrationSettings:
     law: Law = "fitzpatrick"
     floor: float = 0.01
     inflation: float = 1.0
+    zero_point: float | None = None
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -63,7 +64,11 @@ class CalibrationSettings:
     def distance(self) -> DistanceSettings:
         """Settings with which stars are observed."""
         return DistanceSettings(
-            law=self.law, floor=self.floor, inflation=self.inflation, ruwe=self.ruwe
+            law=self.law,
+            floor=self.floor,
+            inflation=self.inflation,
+            ruwe=self.ruwe,
+            zero_point=self.zero_point,
         )
 
 

@@ -132,7 +132,9 @@ def maximise(
     residual = np.where(known, residual, 0.0)
     q, inverse = parts.kinds, parts.inverse
     away = residual[:, None] - np.where(known[:, None], _shifts(mixture), 0.0)
-    square = np.einsum("nk,nki,nkj->nij", q, away, away)
+    number = np.maximum((parts.inlier[:, None] * known).sum(axis=0), 1.0)
+    grown = np.sqrt(number / np.maximum(number - freedom, 0.5 * number))
+    square = np.einsum("nk,nki,nkj->nij", q, away * grown, away * grown)
     gain = mixture.scatter @ inverse
     second = (gain @ square @ gain.swapaxes(1, 2)).sum(axis=0)
     own = parts.inlier
@@ -141,14 +143,12 @@ def maximise(
     least = np.full(residual.shape[1], _LEAST[1])
     least[0] = _LEAST[0]
     scatter = (second + np.diag(least**2)) / (own.sum() + 1)
-    number = np.maximum((own[:, None] * known).sum(axis=0), 1.0)
-    grown = np.sqrt(number / np.maximum(number - freedom, 0.5 * number))
     pairs = dwarf & known[:, 0]
     counted = q[pairs, 1:].sum() + _COUNTS * _FRACTION * _COUNTED
     whole = q[pairs].sum() + _COUNTS
     better = replace(
         mixture,
-        scatter=scatter * np.outer(grown, grown),
+        scatter=scatter,
         outliers=float((np.sum(1 - own) + 0.3) / (len(own) + 10)),
     )
     if not pairs_too:

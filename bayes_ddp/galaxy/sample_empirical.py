@@ -180,43 +180,46 @@ def _propose(
 ) -> tuple[Array, Array, Array]:
     """(labels [proposal 3], ln of their density without constants, typical E(B-V))."""
     data = star.data
-    single = _linear(star, model, table, shift=0.0)
-    pair = _linear(star, model, table, shift=_TYPICAL_PAIR)
+    linear = jax.vmap(lambda shift: _linear(star, model, table, shift=shift))
+    centres, spreads, ebv = linear(jnp.array([0.0, _TYPICAL_PAIR]))
+    means = jnp.concatenate([centres, data.core[None]])
     own = jnp.linalg.inv(data.precision)
-    parts = [(single[0], _WIDER * single[1]), (pair[0], _WIDER * pair[1]), (data.core, own)]
+    roots = jnp.linalg.cholesky(jnp.concatenate([_WIDER * spreads, own[None]]))
     noise = jax.random.normal(key, (sum(_PROPOSALS), 3))
-    which = np.repeat(np.arange(len(parts)), _PROPOSALS)
-    means = jnp.stack([mean for mean, _ in parts])
-    roots = jnp.linalg.cholesky(jnp.stack([covariance for _, covariance in parts]))
+    which = np.repeat(np.arange(len(_PROPOSALS)), _PROPOSALS)
     core = means[which] + jnp.einsum("nij,nj->ni", roots[which], noise)
     logs = []
     for mean, root, number in zip(means, roots, _PROPOSALS, strict=True):
         white = jax.scipy.linalg.solve_triangular(root, (core - mean).T, lower=True)
         size = jnp.sum(jnp.log(jnp.diagonal(root)))
         logs.append(np.log(number / sum(_PROPOSALS)) - 0.5 * jnp.sum(white**2, axis=0) - size)
-    size = -0.5 * jnp.linalg.slogdet(data.precision)[1]
-    return core, jax.nn.logsumexp(jnp.stack(logs), axis=0) + size, single[2]
+    own_size = -0.5 * jnp.linalg.slogdet(data.precision)[1]
+    return core, jax.nn.logsumexp(jnp.stack(logs), axis=0) + own_size, ebv[0]
 
 
 def _linear(
-    star: _Star, model: Empirical, table: BolometricTable, *, shift: float
+    star: _Star, model: Empirical, table: BolometricTable, *, shift: Array
 ) -> tuple[Array, Array, Array]:
     """(mean, covariance of the core, E(B-V)) in a model linear about its own mean, two steps."""
     data = star.data
-    core, ebv = data.core, jnp.zeros(())
     dust = of_modulus(star.alone[0], data.tables.dust)
     prior = jnp.zeros((5, 5)).at[:3, :3].set(data.precision)
     prior = prior.at[3, 3].set(1 / star.alone[1]).at[4, 4].set(dust[1] ** -2)
     mean = jnp.concatenate([data.core, star.alone[0][None], dust[:1]])
-    for _ in range(3):
+
+    def step(_: int, at: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        core, ebv = at[0], at[2]
         light, turn = model.magnitudes(core), jax.jacfwd(model.magnitudes)(core)
         dimmed, slope = table.extinction(core, ebv)
         design = jnp.concatenate([turn, jnp.ones((len(light), 1)), slope[:, None]], axis=1)
         rest = data.magnitude - light + turn @ core - (dimmed - slope * ebv) - shift
         covariance = jnp.linalg.inv(prior + design.T @ star.precision @ design)
         found = covariance @ (prior @ mean + design.T @ star.precision @ rest)
-        core, ebv = found[:3], jnp.clip(found[4], 0.0, 3.0)
-    return core, covariance[:3, :3], ebv
+        return found[:3], covariance[:3, :3], jnp.clip(found[4], 0.0, 3.0)
+
+    start = (data.core, jnp.eye(3), jnp.zeros(()))
+    result: tuple[Array, Array, Array] = jax.lax.fori_loop(0, 3, step, start)
+    return result
 
 
 def _draw(
