@@ -15,6 +15,7 @@ __all__ = ["draw_calibration"]
 _TITLES = ("$T_\\mathrm{eff}$ [K]", "$\\log g$", "[M/H]")
 _SHOWN = ("BP", "RP", "Ks")
 _BINS, _FEWEST = 8, 5
+_NOISIEST = 0.5  # mag, largest error of a residual that is drawn
 _IN_BINS = 0.5  # share of the single component from which a star counts in the bins
 
 
@@ -27,9 +28,9 @@ def draw_calibration(fit: Fit, path: Path) -> Path:
     core = fit.control.core
     labels = (np.exp(core[:, 0]), core[:, 1], core[:, 2])
     order = np.argsort(-fit.single, kind="stable")  # the others are drawn above
-    for line, output in zip(axes, rows, strict=True):
+    for number, (line, output) in enumerate(zip(axes, rows, strict=True), 1):
         name = f"$M_{{{bands[0]}}}$" if not output else f"{bands[output]} $-$ {bands[0]}"
-        values = fit.residual[:, output]
+        values = np.where(fit.noise[:, output] < _NOISIEST, fit.residual[:, output], np.nan)
         for ax, label, title in zip(line, labels, _TITLES, strict=True):
             points = plot_residuals(
                 ax,
@@ -37,7 +38,7 @@ def draw_calibration(fit: Fit, path: Path) -> Path:
                 values[order],
                 chance=fit.single[order],
                 running=_running(label, values, fit.single > _IN_BINS),
-                titles=(title if line is axes[-1] else "", f"residual of {name}"),
+                titles=(title if number == len(rows) else "", f"residual of {name}"),
             )
             if ax is not line[0]:
                 ax.set_ylabel("")

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayes_ddp.galaxy.bolometric import ALL_BANDS, load_bolometric_table
+from bayes_ddp.galaxy.bolometric import ALL_BANDS, BolometricTable, load_bolometric_table
 from bayes_ddp.galaxy.distance import star_keys
 from bayes_ddp.galaxy.distance_checks import check_distances
 from bayes_ddp.galaxy.distance_settings import EMPIRICAL_FLOORS, DistanceSettings
 from bayes_ddp.galaxy.distances import distances_of, observe, with_zero_points
-from bayes_ddp.galaxy.empirical import DWARF, Calibration
+from bayes_ddp.galaxy.empirical import DWARF, Calibration, Empirical
 from bayes_ddp.galaxy.label_draws import LabelDraws
 from bayes_ddp.galaxy.label_moments import with_own_prior
 from bayes_ddp.galaxy.observed import Observed, of_modulus
@@ -110,39 +110,46 @@ def _by_magnitude(
     stars: Observed, calibration: Calibration, *, known: np.ndarray
 ) -> _Spectroscopic:
     """Eq. 5 with E(B-V) by colour excess and map, and the reference band."""
-    model, table = calibration.model, load_bolometric_table(calibration.law)
+    found = _estimates(stars, calibration.model, load_bolometric_table(calibration.law))
+    return _Spectroscopic(*(np.where(known, np.asarray(x), np.nan) for x in found))
 
-    @jax.jit
-    @jax.vmap
-    def estimate(star: Observed) -> tuple[jax.Array, ...]:
-        used = star.ivar > 0
-        both = used[:, None] & used[None]
-        turn = jax.jacfwd(model.magnitudes)(star.core)
-        spread = model.covariance(star.core) + turn @ jnp.linalg.inv(star.precision) @ turn.T
-        noise = jnp.where(used, 1 / jnp.where(used, star.ivar, 1.0), 0.0)
-        spread = spread + jnp.diag(noise)
-        total = jnp.where(both, spread, 0.0) + jnp.diag(jnp.where(used, 0.0, 1.0))
-        precision = jnp.where(both, jnp.linalg.inv(total), 0.0)
-        away = jnp.where(used, star.magnitude - model.magnitudes(star.core), 0.0)
-        reference = jnp.where(used[0], 0, ALL_BANDS.index("Ks"))
-        modulus, ebv, error = jnp.asarray(_FAR), jnp.zeros(()), jnp.ones(())
-        for _ in range(3):
-            dimmed, slope = table.extinction(star.core, ebv)
-            mean, sd = of_modulus(modulus, star.tables.dust)
-            design = jnp.stack([jnp.ones(len(slope)), slope], axis=1)
-            prior = jnp.diag(jnp.array([1e-12, 0.0]).at[1].set(sd**-2))
-            covariance = jnp.linalg.inv(prior + design.T @ precision @ design)
-            rest = away - (dimmed - slope * ebv)
-            found = covariance @ (design.T @ precision @ rest + prior[1] * mean)
-            ebv, error = jnp.maximum(found[1], 0.0), jnp.sqrt(covariance[1, 1])
-            dimmed, slope = table.extinction(star.core, ebv)
-            modulus = away[reference] - dimmed[reference]
-        sd = jnp.sqrt(spread[reference, reference] + (slope[reference] * error) ** 2)
-        good = used[reference] & model.inside(star.core)
-        return jnp.where(good, 0.2 * modulus - 2, jnp.nan), 0.2 * sd, ebv, error
 
-    found = [np.where(known, np.asarray(x), np.nan) for x in estimate(stars)]
-    return _Spectroscopic(*found)
+@jax.jit
+def _estimates(stars: Observed, model: Empirical, table: BolometricTable) -> tuple[jax.Array, ...]:
+    result: tuple[jax.Array, ...] = jax.vmap(lambda star: _estimate(star, model, table))(stars)
+    return result
+
+
+def _estimate(star: Observed, model: Empirical, table: BolometricTable) -> tuple[jax.Array, ...]:
+    """(log10 d, its error, E(B-V), its error) of one star; the scatter of labels is linear."""
+    used = star.ivar > 0
+    both = used[:, None] & used[None]
+    turn = jax.jacfwd(model.magnitudes)(star.core)
+    spread = model.covariance(star.core) + turn @ jnp.linalg.inv(star.precision) @ turn.T
+    spread = spread + jnp.diag(jnp.where(used, 1 / jnp.where(used, star.ivar, 1.0), 0.0))
+    total = jnp.where(both, spread, 0.0) + jnp.diag(jnp.where(used, 0.0, 1.0))
+    precision = jnp.where(both, jnp.linalg.inv(total), 0.0)
+    away = jnp.where(used, star.magnitude - model.magnitudes(star.core), 0.0)
+    reference = jnp.where(used[0], 0, ALL_BANDS.index("Ks"))
+
+    def step(_: int, at: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        modulus, ebv = at[:2]
+        dimmed, slope = table.extinction(star.core, ebv)
+        mean, sd = of_modulus(modulus, star.tables.dust)
+        design = jnp.stack([jnp.ones(len(slope)), slope], axis=1)
+        prior = jnp.diag(jnp.array([1e-12, 0.0]).at[1].set(sd**-2))
+        covariance = jnp.linalg.inv(prior + design.T @ precision @ design)
+        rest = away - (dimmed - slope * ebv)
+        found = covariance @ (design.T @ precision @ rest + prior[1] * mean)
+        ebv, error = jnp.maximum(found[1], 0.0), jnp.sqrt(covariance[1, 1])
+        dimmed, slope = table.extinction(star.core, ebv)
+        return away[reference] - dimmed[reference], ebv, error, slope[reference]
+
+    start = (jnp.asarray(_FAR), jnp.zeros(()), jnp.ones(()), jnp.zeros(()))
+    modulus, ebv, error, slope = jax.lax.fori_loop(0, 3, step, start)
+    sd = jnp.sqrt(spread[reference, reference] + (slope * error) ** 2)
+    good = used[reference] & model.inside(star.core)
+    return jnp.where(good, 0.2 * modulus - 2, jnp.nan), 0.2 * sd, ebv, error
 
 
 def _combined(
@@ -188,20 +195,20 @@ def _record(
     dist = 10 ** (log + np.where(np.isfinite(log), sd, 0.0) * first)
     unknown = np.full((draws, len(labels)), np.nan)
     quantities = {"dist": dist, "ebv": ebv, "vrad": labels.vrad}
+    table = load_bolometric_table(settings.law)
+    slope = np.asarray(jax.vmap(lambda c: table.extinction(c, 0.0)[1])(stars.core))
+    used = np.asarray(stars.ivar) > 0
     for name, band in (("m_g", "G"), ("m_ks", "Ks")):
         i = ALL_BANDS.index(band)
-        slope = load_bolometric_table(settings.law).extinction
-        k = np.asarray(jax.vmap(lambda c: slope(c, 0.0)[1][i])(stars.core))  # noqa: B023
-        seen = np.where(
-            np.asarray(stars.ivar)[:, i] > 0, np.asarray(stars.magnitude)[:, i], np.nan
-        )
-        quantities[name] = seen - 5 * np.log10(dist) - 10 - k * np.nan_to_num(ebv)
+        seen = np.where(used[:, i], np.asarray(stars.magnitude)[:, i], np.nan)
+        dimmed = slope[:, i] * np.nan_to_num(ebv)
+        quantities[name] = seen - 5 * np.log10(dist) - 10 - dimmed
     quantities |= dict.fromkeys(("mass", "age", "mass_ratio"), unknown)
     size = len(labels)
     diagnostics = dict.fromkeys(("log_evidence", "chi2"), np.full(size, np.nan)) | {
         "ess": np.full(size, float(draws)),
         "p_binary": pair.astype(float),
-        "bands": (np.asarray(stars.ivar) > 0).sum(axis=1).astype(float),
+        "bands": used.sum(axis=1).astype(float),
         "f_parallax": share,
         "prior_share": labels.prior_share,
         "age_known": np.zeros(size),
@@ -215,6 +222,6 @@ def _record(
         label_names=labels.names,
         diagnostics=diagnostics,
     )
-    used = np.asarray(stars.parallax_ivar) > 0
-    warn = check_distances(record, photometry, parallax_used=used, ruwe=settings.ruwe)
+    measured = np.asarray(stars.parallax_ivar) > 0
+    warn = check_distances(record, photometry, parallax_used=measured, ruwe=settings.ruwe)
     return replace(record, warn=warn)
