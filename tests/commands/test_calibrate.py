@@ -1,0 +1,104 @@
+"""``bayes-ddp calibrate``: control stars in, a calibration with its card and picture out."""
+
+import json
+import tomllib
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+
+from bayes_ddp import cli
+from bayes_ddp.files.errors import OutputError
+from bayes_ddp.galaxy.band_offsets import band_offsets
+from bayes_ddp.galaxy.bolometric import ALL_BANDS
+from bayes_ddp.galaxy.calibration_file import load_calibration
+from bayes_ddp.galaxy.distance_settings import DistanceSettings
+from bayes_ddp.galaxy.distances import observe
+from bayes_ddp.galaxy.label_draws import covariance_of, draws_of_moments
+from bayes_ddp.galaxy.light import apparent_magnitudes, components_of_light
+from bayes_ddp.galaxy.photometry import photometry_of
+
+STARS = 150
+ERRORS = {"teff": 50.0, "logg": 0.05, "feh": 0.04}
+COLUMNS = {
+    "G": "phot_g_mean_mag",
+    "BP": "phot_bp_mean_mag",
+    "RP": "phot_rp_mean_mag",
+    "Ks": "ks_m",
+}
+
+
+@pytest.fixture(scope="module")
+def control():
+    """Single dwarfs of the isochrones at high latitude: columns of labels and photometry."""
+    rng = np.random.default_rng(6)
+    star = {
+        "feh": rng.uniform(-0.7, 0.2, STARS),
+        "age": rng.uniform(2, 9, STARS),
+        "mass_ini": rng.uniform(0.6, 0.95, STARS),
+        "mass_ratio": np.zeros(STARS),
+        "distance": np.exp(rng.uniform(-2, 0, STARS)),
+        "ebv": np.full(STARS, 0.01),
+        **{name: np.zeros(STARS) for name in ("mg_fe", "si_fe", "ca_fe")},
+    }
+    star |= components_of_light(star)[0] | apparent_magnitudes(star)
+    table = {"source_id": 4_000_000_000_000_000_000 + np.arange(STARS)}
+    lat = np.degrees(np.arcsin(rng.uniform(0.6, 1, STARS)))
+    sky = SkyCoord(rng.uniform(0, 360, STARS) * u.deg, lat * u.deg, frame="galactic").icrs
+    table |= {"ra": sky.ra.deg, "dec": sky.dec.deg, "alpha_fe": np.zeros(STARS)}
+    for name, error in ERRORS.items():
+        table[name] = star[name] + error * rng.standard_normal(STARS)
+        table[f"{name}_err"] = np.full(STARS, error)
+    for band, column in COLUMNS.items():
+        table[column] = star[band] + 0.02 * rng.standard_normal(STARS)
+    table["ks_msigcom"] = np.full(STARS, 0.02)
+    table["parallax_error"] = np.full(STARS, 0.03)
+    table["parallax"] = 1 / star["distance"] + 0.03 * rng.standard_normal(STARS)
+    table["parallax_zero_point"], table["ruwe"] = np.zeros(STARS), np.ones(STARS)
+    table["ebv"] = np.full(STARS, 0.012)
+    return table
+
+
+def test_the_card_has_cuts_scatter_and_range_and_the_file_is_read_again(
+    control, tmp_path, capsys
+) -> None:
+    Table(control).write(tmp_path / "control.fits")
+    options = ["--output", str(tmp_path / "c.nc"), "--picture", str(tmp_path / "c.png")]
+    words = ["calibrate", str(tmp_path / "control.fits"), *options, "--without-offsets", "--quiet"]
+    cli.app([*words, "--json"], result_action="return_value")
+    figures = json.loads(capsys.readouterr().out)
+    card = tomllib.loads((tmp_path / "c.toml").read_text())
+    assert figures["cuts"] == card["cuts"] and card["cuts"]["in the table"] == STARS
+    assert set(card["outputs"]) == {"M_G", "BP-G", "RP-G", "Ks-G"}
+    assert card["range"]["teff"][0] == pytest.approx(control["teff"].min())
+    assert card["outputs"]["Ks-G"]["intrinsic_scatter"] < 0.06
+    assert load_calibration(tmp_path / "c.nc").card == card
+    assert (tmp_path / "c.png").stat().st_size > 10_000
+    (tmp_path / "c.toml").write_text("mine = 1\n")
+    with pytest.raises(OutputError, match="was changed since"):
+        cli.app(words, result_action="return_value")
+    few = ["calibrate", str(tmp_path / "control.fits"), "--output", str(tmp_path / "d.nc")]
+    with pytest.raises(ValueError, match="too small: 150 stars in the table"):
+        cli.app([*few, "--max-ebv", "0.001", "--quiet"], result_action="return_value")
+
+
+@pytest.mark.slow
+def test_zero_points_of_bands_that_were_shifted_are_recovered(control) -> None:
+    """Within four errors and the 0.01 mag by which the mock's interpolation differs."""
+    shift = {"BP": 0.03, "Ks": -0.03}
+    moved = {COLUMNS[band]: control[COLUMNS[band]] + value for band, value in shift.items()}
+    table = control | moved
+    names = ("teff", "logg", "feh")
+    labels = {name: table[name] for name in names} | {"alpha_fe": table["alpha_fe"]}
+    errors = {name: table[f"{name}_err"] for name in names} | {"alpha_fe": np.full(STARS, 0.02)}
+    draws = draws_of_moments(np.arange(STARS), labels, covariance_of(labels, errors))
+    photometry = photometry_of(table)
+    stars = observe(draws, photometry, DistanceSettings())
+    found = band_offsets(np.arange(STARS), stars, errors=photometry.error)
+    for band in COLUMNS:
+        i = ALL_BANDS.index(band)
+        gap = found.offset[i] - shift.get(band, 0.0)
+        assert abs(gap) < 4 * found.error[i] + 0.01, (band, found.offset[i], found.error[i])
+    assert found.stars[ALL_BANDS.index("J")] == 0 and found.given[ALL_BANDS.index("J")] == 0
