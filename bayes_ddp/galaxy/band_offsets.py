@@ -8,7 +8,6 @@ with four degrees of freedom on the Mahalanobis distance.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -95,7 +94,8 @@ def _predicted(
     core = np.concatenate([np.log(record.labels[..., :1]), record.labels[..., 1:]], axis=-1)
     log_age = np.log10(record["age"]) + 9
 
-    def light(core: jax.Array, log_mass: jax.Array, ebv: jax.Array, log_age: jax.Array) -> Any:
+    def light(core: jax.Array, rest: jax.Array) -> jax.Array:
+        log_mass, log_age, ebv = rest
         alone = model.table.magnitudes(core, log_mass)
         each = [jnp.zeros(len(alone))]
         for ratio in RATIOS:
@@ -105,7 +105,8 @@ def _predicted(
         return alone + jnp.stack(each) + model.table.extinction(core, ebv)[0]
 
     every = jax.jit(jax.vmap(jax.vmap(light)))
-    found = every(core, jnp.log10(record["mass"]), jnp.asarray(record["ebv"]), log_age)
+    rest = np.stack([np.log10(record["mass"]), log_age, record["ebv"]], axis=-1)
+    found = every(core, rest)
     seen = np.asarray(found) + 5 * np.log10(record["dist"])[..., None, None] + 10
     away = seen - seen.mean(axis=0)
     return seen.mean(axis=0), np.einsum("dska,dskb->skab", away, away) / (len(seen) - 1)

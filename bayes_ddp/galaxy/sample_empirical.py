@@ -41,7 +41,7 @@ __all__ = ["OUTSIDE", "sample_empirical"]
 OUTSIDE = "outside"
 """Diagnostic: share of the draws where there are no control stars."""
 
-_PROPOSALS = (176, 128, 80)
+_PROPOSALS = (208, 144, 160)
 """From the linear model of single stars, of pairs, and from the labels alone."""
 
 _WIDER = 1.3  # of the covariance of proposals

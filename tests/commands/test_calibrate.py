@@ -13,10 +13,12 @@ from bayes_ddp import cli
 from bayes_ddp.files.errors import OutputError
 from bayes_ddp.galaxy.band_offsets import band_offsets
 from bayes_ddp.galaxy.bolometric import ALL_BANDS
+from bayes_ddp.galaxy.calibrate import calibrate
 from bayes_ddp.galaxy.calibration_file import load_calibration
+from bayes_ddp.galaxy.control import CalibrationSettings
 from bayes_ddp.galaxy.distance_settings import DistanceSettings
-from bayes_ddp.galaxy.distances import observe
-from bayes_ddp.galaxy.label_draws import covariance_of, draws_of_moments
+from bayes_ddp.galaxy.distances import distances_of, observe
+from bayes_ddp.galaxy.label_draws import LabelDraws, covariance_of, draws_of_moments
 from bayes_ddp.galaxy.light import apparent_magnitudes, components_of_light
 from bayes_ddp.galaxy.photometry import photometry_of
 
@@ -84,17 +86,42 @@ def test_the_card_has_cuts_scatter_and_range_and_the_file_is_read_again(
         cli.app([*few, "--max-ebv", "0.001", "--quiet"], result_action="return_value")
 
 
+def labels_of(table) -> LabelDraws:
+    """Labels of the control stars, [alpha/Fe] known."""
+    labels = {name: table[name] for name in ERRORS} | {"alpha_fe": table["alpha_fe"]}
+    errors = {name: table[f"{name}_err"] for name in ERRORS} | {"alpha_fe": np.full(STARS, 0.02)}
+    return draws_of_moments(np.arange(STARS), labels, covariance_of(labels, errors))
+
+
+@pytest.mark.slow
+def test_both_models_of_magnitudes_give_the_same_distances(control) -> None:
+    """With parallaxes to 0.01, and without to 0.03 of ln d, the prior of log g being different.
+
+    Four standard errors of the median are added. The stars are those of the isochrones.
+    """
+    labels, photometry = labels_of(control), photometry_of(control)
+    calibration, _ = calibrate(labels, photometry, CalibrationSettings(floor=0.0), offsets=False)
+    for parallax, bound in ((True, 0.01), (False, 0.03)):
+        settings = DistanceSettings(parallax=parallax, zero_point_error=0.0, pairs=0.0)
+        other, own = (
+            distances_of(labels, photometry, settings, calibration=model)
+            for model in (None, calibration)
+        )
+        a, b = (np.median(np.log(record["dist"]), axis=0) for record in (other, own))
+        known = np.isfinite(a + b)
+        gap = (b - a)[known]
+        assert known.sum() > 0.9 * STARS
+        assert abs(np.median(gap)) < bound + 4 * 1.25 * gap.std() / np.sqrt(known.sum()), parallax
+        wide = np.log(other["dist"]).std(axis=0)[known]
+        assert np.median(np.abs(gap) / wide) < 1
+
+
 @pytest.mark.slow
 def test_zero_points_of_bands_that_were_shifted_are_recovered(control) -> None:
     """Within four errors and the 0.01 mag by which the mock's interpolation differs."""
     shift = {"BP": 0.03, "Ks": -0.03}
     moved = {COLUMNS[band]: control[COLUMNS[band]] + value for band, value in shift.items()}
-    table = control | moved
-    names = ("teff", "logg", "feh")
-    labels = {name: table[name] for name in names} | {"alpha_fe": table["alpha_fe"]}
-    errors = {name: table[f"{name}_err"] for name in names} | {"alpha_fe": np.full(STARS, 0.02)}
-    draws = draws_of_moments(np.arange(STARS), labels, covariance_of(labels, errors))
-    photometry = photometry_of(table)
+    draws, photometry = labels_of(control), photometry_of(control | moved)
     stars = observe(draws, photometry, DistanceSettings())
     found = band_offsets(np.arange(STARS), stars, errors=photometry.error)
     for band in COLUMNS:
