@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from bayes_ddp.files.errors import did_you_mean
 from bayes_ddp.files.paths import expand
 from bayes_ddp.files.toml import to_toml
+from bayes_ddp.galaxy.steps import DistanceStep, OrbitStep, distance_step, orbit_step, step_table
 from bayes_ddp.inference.prior import PRIORS, Fixed, Normal, TruncatedNormal, Uniform
 from bayes_ddp.inference.problem import Nuisance
 from bayes_ddp.inference.samplers import SAMPLERS, Exact, Map, Nuts
@@ -83,7 +84,10 @@ class Output:
 
 @dataclass(frozen=True, config=_STRICT)
 class Run:
-    """The resolved settings of one run, from a run file or the options of ``bayes-ddp fit``."""
+    """The resolved settings of one run, from a run file or the options of ``bayes-ddp fit``.
+
+    distance, orbit : steps after the catalogue; None leaves them out.
+    """
 
     input: Input
     emulator: EmulatorChoice
@@ -91,6 +95,8 @@ class Run:
     nuisance: Nuisance = Field(default_factory=Nuisance)
     sampler: Exact | Map | Nuts = Field(default_factory=Exact)
     output: Output = Field(default_factory=Output)
+    distance: DistanceStep | None = None
+    orbit: OrbitStep | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     schema: Literal[1] = 1
 
@@ -138,7 +144,24 @@ def parse(table: dict[str, Any], *, source: str, base: Path | None = None) -> Ru
         ),
         "output": _build(Output, _placed(table.get("output", {}), base), f"{source} [output]"),
     }
+    built |= _steps(table, source, base)
     return _build(Run, {"seed": table.get("seed", 1), **built}, source)
+
+
+def _steps(table: dict[str, Any], source: str, base: Path) -> dict[str, Any]:
+    """The tables [distance] and [orbit], if they are there."""
+    found: dict[str, Any] = {}
+    try:
+        for name, build in (("distance", distance_step), ("orbit", orbit_step)):
+            if name in table:
+                found[name] = build(table[name], where=f"{source} [{name}]", base=base)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if "orbit" in found and "distance" not in found:
+        raise ConfigError(f"{source}: [orbit] needs distances. Add the table [distance].")
+    if found and not table.get("output", {}).get("draws", True):
+        raise ConfigError(f"{source}: [distance] needs draws. Leave out [output] draws = false.")
+    return found
 
 
 def choose(run: Run, options: dict[str, Any], *, output: Path | None = None) -> Run:
@@ -165,6 +188,9 @@ def as_table(run: Run) -> dict[str, Any]:
     for name in ("input", "emulator", "nuisance", "sampler", "output"):
         part = getattr(run, name)
         table[name] = _plain(part)
+    for name in ("distance", "orbit"):
+        if getattr(run, name) is not None:
+            table[name] = step_table(getattr(run, name))
     table["prior"] = {
         n: {f.name: getattr(p, f.name) for f in fields(p)} for n, p in run.prior.items()
     }

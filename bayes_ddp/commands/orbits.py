@@ -20,7 +20,7 @@ from bayes_ddp.galaxy.membership import Box, Selection, check_preset, posterior_
 from bayes_ddp.galaxy.records import DistancePosterior, OrbitPosterior
 from bayes_ddp.galaxy.sampling import OrbitSettings, orbits_and_accuracy
 
-__all__ = ["DEFAULT_SELECTION", "OrbitFiles", "box_of", "draw_columns", "make_orbits", "masses_of"]
+__all__ = ["OrbitFiles", "box_of", "chosen_selections", "draw_columns", "make_orbits", "masses_of"]
 
 DEFAULT_SELECTION = {"galpy2014": "ges", "sgrA": "ges_sgra"}
 """Preset -> selection that is made without being asked for."""
@@ -65,11 +65,7 @@ def make_orbits(
     Raises OutputError before the work where a file would be replaced that must not be.
     """
     _check(files)
-    names = list(select) or [DEFAULT_SELECTION[settings.preset]]
-    chosen = {_SHORT.get(name, name): selection(name, settings.preset) for name in names}
-    for name, box in (boxes or {}).items():
-        check_preset(name, box, settings.preset)
-        chosen[name] = box
+    chosen = chosen_selections(settings.preset, select, boxes or {})
     files.output.parent.mkdir(parents=True, exist_ok=True)
     inputs = read_inputs(
         files.catalogue, files.astrometry, draws=files.draws, hdu=files.hdu, settings=settings
@@ -88,6 +84,21 @@ def make_orbits(
 
         written += draw_orbits(posterior, masses, files.pictures, settings=inputs.settings)
     return _report(posterior, masses, accuracy, inputs=inputs, written=written)
+
+
+def chosen_selections(
+    preset: str, select: Sequence[str], boxes: Mapping[str, Selection]
+) -> dict[str, Selection]:
+    """Name of the column after ``P_`` -> selection; the default one where none is named.
+
+    Raises ValueError for unknown names, and for selections of another preset.
+    """
+    names = list(select) or [DEFAULT_SELECTION[preset]]
+    chosen = {_SHORT.get(name, name): selection(name, preset) for name in names}
+    for name, box in boxes.items():
+        check_preset(name, box, preset)
+        chosen[name] = box
+    return chosen
 
 
 def box_of(words: Sequence[str]) -> dict[str, Box]:

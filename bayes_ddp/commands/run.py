@@ -6,6 +6,7 @@ from typing import Any
 
 from bayes_ddp import config
 from bayes_ddp.commands import pictures
+from bayes_ddp.commands.run_steps import check_steps, run_steps
 from bayes_ddp.commands.terminal import no_star_sentence
 from bayes_ddp.pipeline import run as pipeline
 
@@ -26,18 +27,25 @@ def run_and_describe(
     began = time.perf_counter()
     if settings.output.pictures:
         pictures.check_pictures(Path(settings.output.directory))
+    check_steps(settings)
     outcome = pipeline.run(settings, progress=progress, overwrite=overwrite)
     drawn = pictures.draw(outcome) if settings.output.pictures else []
-    figures = pipeline.figures(outcome) | {
-        "seconds": time.perf_counter() - began,
-        "pictures": [str(p) for p in drawn],
-    }
+    more, added = run_steps(outcome, progress=progress)
+    figures = (
+        pipeline.figures(outcome)
+        | more
+        | {
+            "seconds": time.perf_counter() - began,
+            "pictures": [str(p) for p in drawn],
+        }
+    )
     lines = [
         f"{figures['rows']} spectra, {figures['fitted']} with labels, {figures['seconds']:.1f} s.",
         *(f"  {n} x {name}" for name, n in figures["warnings"].items()),
         f"Catalogue: {outcome.path}",
         *([f"Draws: {outcome.draws}"] if outcome.draws else []),
         *(f"Picture: {p}" for p in drawn),
+        *added,
     ]
     if not figures["fitted"]:
         lines.insert(1, "No spectrum got labels: the warnings say why, row by row in WARN.")

@@ -1,13 +1,16 @@
 """How distances are computed."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from bayes_ddp.galaxy.bolometric import ALL_BANDS, Law
 
 __all__ = ["EMPIRICAL_FLOORS", "FLOORS", "DistanceSettings"]
+
+Prior = Literal["galaxy", "exponential"]
+"""Prior of distances."""
 
 FLOORS = {
     "G": 0.01,
@@ -47,7 +50,7 @@ class DistanceSettings:
     draws: int = 256
     bands: tuple[str, ...] = ALL_BANDS
     parallax: bool = True
-    prior: Literal["galaxy", "exponential"] = "galaxy"
+    prior: Prior = "galaxy"
     scale: float = 1.35
     pairs: float = 0.45
     law: Law = "fitzpatrick"
@@ -63,6 +66,9 @@ class DistanceSettings:
         unknown = [band for band in self.bands if band not in ALL_BANDS]
         if unknown:
             raise ValueError(f"bands = {unknown}: the bands are {' '.join(ALL_BANDS)}.")
+        for name, choices in (("prior", get_args(Prior)), ("law", get_args(Law))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} = {getattr(self, name)!r}: give one of {choices}.")
         if not 1 <= self.draws <= 100_000:
             raise ValueError(f"draws = {self.draws}: give 1 to 100000 draws per star.")
         if len(self.offsets) != len(ALL_BANDS) or not np.isfinite(self.offsets).all():

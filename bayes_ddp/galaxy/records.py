@@ -5,13 +5,14 @@ the star's labels, so that correlations between labels, distance and orbit are k
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from bayes_ddp.inference.weights import normalised_weight, weighted_quantiles
 
-__all__ = ["DistancePosterior", "OrbitPosterior"]
+__all__ = ["DistancePosterior", "OrbitPosterior", "join_distances", "join_orbits"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,3 +97,35 @@ class OrbitPosterior(_Draws):
     """
 
     diagnostics: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def join_distances(records: Sequence[DistancePosterior]) -> DistancePosterior:
+    """One record of the stars of several, which share draws, quantities and labels."""
+    first = records[0]
+    return replace(
+        first,
+        labels=np.concatenate([record.labels for record in records], axis=1),
+        **_together(records),
+    )
+
+
+def join_orbits(records: Sequence[OrbitPosterior]) -> OrbitPosterior:
+    """One record of the stars of several, which share draws and quantities."""
+    return replace(records[0], **_together(records))
+
+
+def _together(records: Sequence[DistancePosterior] | Sequence[OrbitPosterior]) -> dict[str, Any]:
+    first = records[0]
+    return {
+        "ids": np.concatenate([record.ids for record in records]),
+        "log_weight": np.concatenate([record.log_weight for record in records], axis=1),
+        "warn": np.concatenate([record.warn for record in records]),
+        "quantities": {
+            name: np.concatenate([record[name] for record in records], axis=1)
+            for name in first.names
+        },
+        "diagnostics": {
+            name: np.concatenate([record.diagnostics[name] for record in records])
+            for name in first.diagnostics
+        },
+    }

@@ -56,6 +56,11 @@ catalog = "mwsall-sim.fits"
 [emulator]
 name = "{emulator}"
 
+[distance]
+photometry = "photometry.fits"
+
+[orbit]
+
 [output]
 directory = "output"
 """

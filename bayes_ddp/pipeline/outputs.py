@@ -24,6 +24,8 @@ __all__ = ["check_labels_remain", "check_outputs", "remove_parts"]
 
 _FREE = ("output.directory", "output.pictures", "input.skipexisting")
 """Settings that affect neither labels nor draws."""
+_STEPS = ("distance.", "orbit.")
+"""Tables whose results are made from labels and draws, and can be made again."""
 _GROWING = ("input.spectra", "input.redshifts")
 """Settings that may list more files than before."""
 _FILES = ("input.catalog", "emulator.name")
@@ -83,6 +85,7 @@ def _changed(old: config.Run, new: config.Run) -> str:
     """Text of the settings whose change would lose results of the old run; empty if none."""
     before, after = _flat(config.as_table(old)), _flat(config.as_table(new))
     keys = [key for key in dict.fromkeys([*before, *after]) if key not in _FREE]
+    keys = [key for key in keys if not key.startswith(_STEPS)]
     changes = []
     for key in keys:
         was, now = before.get(key), after.get(key)
