@@ -10,6 +10,8 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from bayes_ddp import cli
+from bayes_ddp.catalog.fits import read_catalogue
+from bayes_ddp.commands.distance_models import DistanceModel
 from bayes_ddp.files.errors import OutputError
 from bayes_ddp.galaxy.band_offsets import band_offsets
 from bayes_ddp.galaxy.bolometric import ALL_BANDS
@@ -78,12 +80,35 @@ def test_the_card_has_cuts_scatter_and_range_and_the_file_is_read_again(
     assert card["outputs"]["Ks-G"]["intrinsic_scatter"] < 0.06
     assert load_calibration(tmp_path / "c.nc").card == card
     assert (tmp_path / "c.png").stat().st_size > 10_000
+    with pytest.raises(ValueError, match="exclude each other"):
+        DistanceModel(tmp_path / "c.nc", tmp_path / "c.nc")
     (tmp_path / "c.toml").write_text("mine = 1\n")
     with pytest.raises(OutputError, match="was changed since"):
         cli.app(words, result_action="return_value")
     few = ["calibrate", str(tmp_path / "control.fits"), "--output", str(tmp_path / "d.nc")]
     with pytest.raises(ValueError, match="too small: 150 stars in the table"):
         cli.app([*few, "--max-ebv", "0.001", "--quiet"], result_action="return_value")
+
+
+@pytest.mark.slow
+def test_distances_with_a_calibration_state_their_model_in_the_header(control, tmp_path) -> None:
+    """Both ways agree to 1 % where the parallax exceeds 2 mas, with errors of 0.03 mas."""
+    Table(control).write(tmp_path / "control.fits")
+    words = [str(tmp_path / "control.fits"), "--quiet"]
+    made = ["calibrate", *words, "--without-offsets", "--output", str(tmp_path / "c.nc")]
+    cli.app(made, result_action="return_value")
+    found = {}
+    for name, more in (("joint posterior", []), ("weighted mean", ["--weighted-mean"])):
+        output = tmp_path / f"{name[:5]}.fits"
+        options = ["--calibration", str(tmp_path / "c.nc"), "--output", str(output), *more]
+        cli.app(["distance", *words, *options], result_action="return_value")
+        found[name] = read_catalogue(output)
+        assert found[name].meta["DMAGS"] == "c.nc" and found[name].meta["DMETHOD"] == name
+        assert np.isnan(np.ma.filled(found[name]["MASS_P50"], np.nan)).all()
+    one, other = (np.log(np.ma.filled(table["DIST_P50"], np.nan)) for table in found.values())
+    precise = np.isfinite(one) & (control["parallax"] > 2.0)
+    assert precise.sum() > 50
+    assert np.median(np.abs(one - other)[precise]) < 0.01
 
 
 def labels_of(table) -> LabelDraws:
