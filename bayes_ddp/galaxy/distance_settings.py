@@ -44,7 +44,8 @@ class DistanceSettings:
     known; None takes 0 and sets a bit. zero_point_error : mas, standard deviation of an
     error of the zero point that all stars share. ruwe : limit above which the error of the
     parallax is multiplied by RUWE and a bit is set. offsets : mag per band of ``ALL_BANDS``, which
-    are subtracted from the magnitudes. seed : of the draws.
+    are subtracted from the magnitudes. label_prior : with empirical magnitudes, how common labels
+    are: as on isochrones, or as the prior of their fit has it. seed : of the draws.
     """
 
     draws: int = 256
@@ -60,6 +61,7 @@ class DistanceSettings:
     zero_point_error: float = 0.01
     ruwe: float = 1.4
     offsets: tuple[float, ...] = (0.0,) * len(ALL_BANDS)
+    label_prior: Literal["isochrones", "own"] = "isochrones"
     seed: int = 1
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from bayes_ddp.galaxy.distance import load_model, sample_distances
 from bayes_ddp.galaxy.distance_checks import age_is_known, check_distances, parallax_share
 from bayes_ddp.galaxy.distance_settings import EMPIRICAL_FLOORS, FLOORS, DistanceSettings
 from bayes_ddp.galaxy.empirical import Calibration
+from bayes_ddp.galaxy.label_density import load_label_density
 from bayes_ddp.galaxy.label_draws import LabelDraws, draws_of_posterior
 from bayes_ddp.galaxy.label_moments import with_own_prior
 from bayes_ddp.galaxy.observed import Observed, make_tables
@@ -64,9 +65,8 @@ def distance(
     settings
         By default the thin disc, thick disc and halo as prior, and all bands.
     calibration
-        Empirical magnitudes (``load_calibration``) instead of stellar evolution. The labels then
-        keep their own prior, mass and age are NaN, and so is a star whose labels no control star
-        has (docs/calibration.md).
+        Empirical magnitudes (``load_calibration``) instead of stellar evolution. Mass and age
+        are NaN then, and so is a star whose labels no control star has (docs/calibration.md).
     vrad : [star], km/s
         Velocity of the input spectra, to which those of the posterior are relative; orbits
         need it.
@@ -149,8 +149,12 @@ def _prepared(
         return observe(labels, photometry, settings), partial(sample_distances, model=model)
     plain = replace(settings, offsets=(0.0,) * len(ALL_BANDS))
     stars = observe(labels, photometry, plain, floors=EMPIRICAL_FLOORS)
-    stars = with_own_prior(stars, labels, calibration)
-    return stars, partial(sample_empirical, calibration=calibration)
+    stars = replace(stars, ivar=stars.ivar * calibration.model.known)
+    if settings.label_prior == "own":
+        stars = with_own_prior(stars, labels)
+        return stars, partial(sample_empirical, calibration=calibration)
+    density = load_label_density()
+    return stars, partial(sample_empirical, calibration=calibration, density=density)
 
 
 def observe(

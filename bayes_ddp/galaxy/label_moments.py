@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayes_ddp.galaxy.core import core_of
-from bayes_ddp.galaxy.empirical import Calibration
 from bayes_ddp.galaxy.label_draws import LabelDraws
 from bayes_ddp.galaxy.observed import Observed
 
@@ -31,11 +30,8 @@ def label_moments(labels: LabelDraws) -> tuple[np.ndarray, np.ndarray]:
     return mean, covariance
 
 
-def with_own_prior(stars: Observed, labels: LabelDraws, calibration: Calibration) -> Observed:
-    """The stars with the posterior of the labels in place of their likelihood.
-
-    Bands that are not calibrated are not used.
-    """
+def with_own_prior(stars: Observed, labels: LabelDraws) -> Observed:
+    """The stars with the posterior of the labels in place of their likelihood."""
     mean, covariance = label_moments(labels)
     known = labels.known
     safe = np.where(known[:, None, None], covariance, np.eye(3))
@@ -43,5 +39,4 @@ def with_own_prior(stars: Observed, labels: LabelDraws, calibration: Calibration
         stars,
         core=jnp.asarray(np.where(known[:, None], mean, stars.core)),
         precision=jnp.asarray(np.linalg.inv(safe)),
-        ivar=stars.ivar * calibration.model.known,
     )

@@ -3,8 +3,9 @@
     N(core | labels) p(mu | [M/H], line of sight) p(E | mu) p(companion | core)
         N(magnitudes | core, companion, mu, E) N(parallax | mu)
 
-The labels keep their own prior, as a Gaussian of (ln Teff, log g, [M/H]); the prior of the
-distance is that of stars of this [M/H], normalised for each. The intrinsic scatter correlates the
+By default the labels are those of the spectrum alone, as a Gaussian of (ln Teff, log g, [M/H]),
+and isochrones and Galaxy are the prior of core and mu, as with stellar evolution. Labels may keep
+their own prior instead; the prior of mu is that of stars of this [M/H], normalised for each. The intrinsic scatter correlates the
 bands. Labels are proposed from the Gaussian posterior of a linear model that has seen magnitudes,
 dust and parallax, as single and as pair, and some from the labels alone; weights are exact.
 """
@@ -29,6 +30,7 @@ from bayes_ddp.galaxy.integral import (
     integrand,
     parallax_alone,
 )
+from bayes_ddp.galaxy.label_density import LabelDensity
 from bayes_ddp.galaxy.members import systematic
 from bayes_ddp.galaxy.observed import MODULUS, Observed, of_modulus
 from bayes_ddp.galaxy.populations import POPULATIONS
@@ -43,6 +45,9 @@ OUTSIDE = "outside"
 
 _PROPOSALS = (208, 144, 160)
 """From the linear model of single stars, of pairs, and from the labels alone."""
+
+_MORE = 3
+"""Times as many where isochrones are the prior, which the proposals do not see."""
 
 _WIDER = 1.3  # of the covariance of proposals
 _TYPICAL_PAIR = -0.4  # mag
@@ -65,13 +70,15 @@ def sample_empirical(
     stars: Observed,
     calibration: Calibration,
     *,
+    density: LabelDensity | None = None,
     draws: int = 256,
     seed: int = 1,
 ) -> DistancePosterior:
     """Equally weighted joint draws, as ``distance.sample_distances``; mass and age are NaN.
 
-    stars : finite, with a leading star axis; ``core`` and ``precision`` are those of the posterior
-    of the labels, prior included. Diagnostics: those of ``sample_distances`` and ``outside``.
+    stars : finite, with a leading star axis. density : prior of the labels in each population.
+    Without one, ``core`` and ``precision`` are those of the posterior of the labels, prior
+    included. Diagnostics: those of ``sample_distances`` and ``outside``.
 
     Raises RuntimeError without float64.
     """
@@ -81,7 +88,7 @@ def sample_empirical(
     for done in range(0, len(ids), _BATCH):
         rows = np.minimum(np.arange(done, done + _BATCH), len(ids) - 1)
         batch = jax.tree.map(lambda x, rows=rows: jnp.asarray(x)[rows], stars)
-        found = _sampled(batch, model, table, keys=keys[rows], draws=draws)
+        found = _sampled(batch, model, table, keys=keys[rows], density=density, draws=draws)
         kept = len(ids) - done
         parts.append(jax.tree.map(lambda x, kept=kept: np.array(x[:kept]), found))
     whole, outside = jax.tree.map(lambda *each: np.concatenate(each), *parts)
@@ -96,11 +103,19 @@ def sample_empirical(
 
 @partial(jax.jit, static_argnames="draws")
 def _sampled(
-    stars: Observed, model: Empirical, table: BolometricTable, *, keys: Array, draws: int
+    stars: Observed,
+    model: Empirical,
+    table: BolometricTable,
+    *,
+    keys: Array,
+    density: LabelDensity | None,
+    draws: int,
 ) -> tuple[Sampled, Array]:
-    result: tuple[Sampled, Array] = jax.vmap(
-        lambda star, key: _sample(_prepared(star, model), model, table, key=key, draws=draws)
-    )(stars, keys)
+    def one(star: Observed, key: Array) -> tuple[Sampled, Array]:
+        prepared = _prepared(star, model)
+        return _sample(prepared, model, table, key=key, density=density, draws=draws)
+
+    result: tuple[Sampled, Array] = jax.vmap(one)(stars, keys)
     return result
 
 
@@ -114,10 +129,17 @@ def _prepared(star: Observed, model: Empirical) -> _Star:
 
 
 def _sample(
-    star: _Star, model: Empirical, table: BolometricTable, *, key: Array, draws: int
+    star: _Star,
+    model: Empirical,
+    table: BolometricTable,
+    *,
+    key: Array,
+    density: LabelDensity | None,
+    draws: int,
 ) -> tuple[Sampled, Array]:
     keys = jax.random.split(key, 4)
-    core, log_density, ebv = _propose(star, model, table, key=keys[0])
+    times = 1 if density is None else _MORE
+    core, log_density, ebv = _propose(star, model, table, key=keys[0], times=times)
     light = jax.vmap(model.magnitudes)(core)
     dimmed, slope = jax.vmap(table.extinction, (0, None))(core, ebv)
     none = star.data.magnitude - light - (dimmed - slope * ebv)
@@ -126,7 +148,7 @@ def _sample(
     away = jnp.where(used, none[:, None] - shift, 0.0)  # [proposal kind band]
     correlated = jax.vmap(Bands.correlated, (0, None, None))
     bands = jax.vmap(correlated, (0, 0, None))(away, slope, star.precision)
-    weight = _populations(star.data, core)
+    weight = _populations(star.data, core) if density is None else jax.vmap(density.at)(core)
     over_kinds = jax.vmap(lambda b, w: integrand(star.data, b, w, alone=star.alone), (0, None))
     nodes = jax.vmap(over_kinds)(bands, weight)
     per_kind = jax.nn.logsumexp(nodes.log, axis=2) + jax.vmap(model.log_shares)(core)
@@ -176,7 +198,7 @@ def _populations(star: Observed, core: Array) -> Float[Array, "proposal populati
 
 
 def _propose(
-    star: _Star, model: Empirical, table: BolometricTable, *, key: Array
+    star: _Star, model: Empirical, table: BolometricTable, *, key: Array, times: int
 ) -> tuple[Array, Array, Array]:
     """(labels [proposal 3], ln of their density without constants, typical E(B-V))."""
     data = star.data
@@ -185,14 +207,15 @@ def _propose(
     means = jnp.concatenate([centres, data.core[None]])
     own = jnp.linalg.inv(data.precision)
     roots = jnp.linalg.cholesky(jnp.concatenate([_WIDER * spreads, own[None]]))
-    noise = jax.random.normal(key, (sum(_PROPOSALS), 3))
-    which = np.repeat(np.arange(len(_PROPOSALS)), _PROPOSALS)
+    numbers = [times * number for number in _PROPOSALS]
+    noise = jax.random.normal(key, (sum(numbers), 3))
+    which = np.repeat(np.arange(len(numbers)), numbers)
     core = means[which] + jnp.einsum("nij,nj->ni", roots[which], noise)
     logs = []
-    for mean, root, number in zip(means, roots, _PROPOSALS, strict=True):
+    for mean, root, number in zip(means, roots, numbers, strict=True):
         white = jax.scipy.linalg.solve_triangular(root, (core - mean).T, lower=True)
         size = jnp.sum(jnp.log(jnp.diagonal(root)))
-        logs.append(np.log(number / sum(_PROPOSALS)) - 0.5 * jnp.sum(white**2, axis=0) - size)
+        logs.append(np.log(number / sum(numbers)) - 0.5 * jnp.sum(white**2, axis=0) - size)
     own_size = -0.5 * jnp.linalg.slogdet(data.precision)[1]
     return core, jax.nn.logsumexp(jnp.stack(logs), axis=0) + own_size, ebv[0]
 

@@ -83,7 +83,8 @@ def weighted_mean(
     else:
         plain = replace(settings, offsets=(0.0,) * len(ALL_BANDS), law=calibration.law)
         own = observe(labels, photometry, plain, floors=EMPIRICAL_FLOORS)
-        stars = with_own_prior(own, labels, calibration)
+        own = replace(own, ivar=own.ivar * calibration.model.known)
+        stars = with_own_prior(own, labels)
         spec = _by_magnitude(stars, calibration, known=labels.known)
     log, sd, share, pair = _combined(spec, stars, labels, ruwe=photometry.ruwe)
     return _record(
