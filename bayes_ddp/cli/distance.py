@@ -26,6 +26,7 @@ def distance(
     bands: _Words = None,
     calibration: Path | None = None,
     offsets: Path | None = None,
+    label_prior: Literal["isochrones", "own"] = "isochrones",
     weighted_mean: bool = False,
     hide_parallax: bool = False,
     zero_point: float | None = None,
@@ -75,6 +76,8 @@ def distance(
         no mass and no age then.
     offsets
         Calibration whose zero points of the bands are applied to stellar evolution.
+    label_prior
+        How common labels are with --calibration: isochrones, or own, the prior of their fit.
     weighted_mean
         The point estimate of the paper, for comparison: weighted mean of spectroscopic and
         geometric distance. Labels are not updated.
@@ -127,6 +130,7 @@ def distance(
         scale=scale,
         pairs=pairs,
         law=law,
+        label_prior=label_prior,
         seed=seed,
     )
     files = DistanceFiles(

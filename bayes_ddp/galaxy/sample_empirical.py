@@ -5,9 +5,11 @@
 
 By default the labels are those of the spectrum alone, as a Gaussian of (ln Teff, log g, [M/H]),
 and isochrones and Galaxy are the prior of core and mu, as with stellar evolution. Labels may keep
-their own prior instead; the prior of mu is that of stars of this [M/H], normalised for each. The intrinsic scatter correlates the
-bands. Labels are proposed from the Gaussian posterior of a linear model that has seen magnitudes,
-dust and parallax, as single and as pair, and some from the labels alone; weights are exact.
+their own prior instead; the prior of mu is that of stars of this [M/H], normalised for each. The
+intrinsic scatter correlates the bands. Labels are proposed from the Gaussian posterior of a linear
+model that has seen magnitudes, dust and parallax, as single and as pair, and some from the labels
+alone; weights are exact. A star with a low effective sample size gets a second round, in which
+the latter are proposed about the draws of the first.
 """
 
 from functools import partial
@@ -35,6 +37,7 @@ from bayes_ddp.galaxy.members import systematic
 from bayes_ddp.galaxy.observed import MODULUS, Observed, of_modulus
 from bayes_ddp.galaxy.populations import POPULATIONS
 from bayes_ddp.galaxy.records import DistancePosterior
+from bayes_ddp.galaxy.rounds import ENOUGH
 from bayes_ddp.galaxy.sample import Sampled
 from bayes_ddp.inference.problem import require_float64
 
@@ -49,6 +52,7 @@ _PROPOSALS = (208, 144, 160)
 _MORE = 3
 """Times as many where isochrones are the prior, which the proposals do not see."""
 
+_AT_LEAST = 0.15  # of the errors of the labels, added to the width of the second round
 _WIDER = 1.3  # of the covariance of proposals
 _TYPICAL_PAIR = -0.4  # mag
 _BATCH = 32
@@ -57,12 +61,14 @@ _BATCH = 32
 class _Star(NamedTuple):
     """precision : [band band], inverse covariance of magnitudes at given labels, 0 where not used.
     scatter : [band band], its intrinsic part. alone : mean, variance of the modulus by parallax.
+    near : mean and covariance of labels that are proposed without a linear model.
     """
 
     data: Observed
     precision: Array
     scatter: Array
     alone: tuple[Array, Array]
+    near: tuple[Array, Array]
 
 
 def sample_empirical(
@@ -84,14 +90,19 @@ def sample_empirical(
     """
     require_float64()
     model, table = calibration.model, load_bolometric_table(calibration.law)
-    keys, parts = star_keys(ids, seed), []
-    for done in range(0, len(ids), _BATCH):
-        rows = np.minimum(np.arange(done, done + _BATCH), len(ids) - 1)
-        batch = jax.tree.map(lambda x, rows=rows: jnp.asarray(x)[rows], stars)
-        found = _sampled(batch, model, table, keys=keys[rows], density=density, draws=draws)
-        kept = len(ids) - done
-        parts.append(jax.tree.map(lambda x, kept=kept: np.array(x[:kept]), found))
-    whole, outside = jax.tree.map(lambda *each: np.concatenate(each), *parts)
+    keys = star_keys(ids, seed)
+    near = (stars.core, jnp.linalg.inv(stars.precision))
+    call = partial(_called, model=model, table=table, density=density, draws=draws)
+    whole, outside = call(stars, keys, near=near)
+    low = np.flatnonzero(whole.ess < ENOUGH)
+    if len(low):
+        some = jax.tree.map(lambda x: jnp.asarray(x)[low], stars)
+        again = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys[low])
+        spread = near[1][low] * _AT_LEAST**2 + _covariance(whole.core[low])
+        more, away = call(some, again, near=(jnp.asarray(whole.core[low].mean(axis=1)), spread))
+        better = more.ess > whole.ess[low]
+        for old, new in zip((*whole, outside), (*more, away), strict=True):
+            old[low[better]] = new[better]
     record = record_of(ids, whole)
     record.diagnostics[OUTSIDE] = outside
     known = np.asarray(model.known)
@@ -101,6 +112,37 @@ def sample_empirical(
     return record
 
 
+def _covariance(core: np.ndarray) -> np.ndarray:
+    """[star 3 3] of draws [star draw 3]."""
+    away = core - core.mean(axis=1, keepdims=True)
+    result: np.ndarray = np.einsum("sda,sdb->sab", away, away) / core.shape[1]
+    return result
+
+
+def _called(
+    stars: Observed,
+    keys: Array,
+    *,
+    near: tuple[Array, Array],
+    model: Empirical,
+    table: BolometricTable,
+    density: LabelDensity | None,
+    draws: int,
+) -> tuple[Sampled, np.ndarray]:
+    """One round of any number of stars, in calls of one size, as NumPy arrays."""
+    number, parts = len(keys), []
+    for done in range(0, number, _BATCH):
+        rows = np.minimum(np.arange(done, done + _BATCH), number - 1)
+        batch, about = jax.tree.map(lambda x, rows=rows: jnp.asarray(x)[rows], (stars, near))
+        found = _sampled(
+            batch, model, table, keys=keys[rows], near=about, density=density, draws=draws
+        )
+        kept = number - done
+        parts.append(jax.tree.map(lambda x, kept=kept: np.array(x[:kept]), found))
+    whole: tuple[Sampled, np.ndarray] = jax.tree.map(lambda *each: np.concatenate(each), *parts)
+    return whole
+
+
 @partial(jax.jit, static_argnames="draws")
 def _sampled(
     stars: Observed,
@@ -108,24 +150,26 @@ def _sampled(
     table: BolometricTable,
     *,
     keys: Array,
+    near: tuple[Array, Array],
     density: LabelDensity | None,
     draws: int,
 ) -> tuple[Sampled, Array]:
-    def one(star: Observed, key: Array) -> tuple[Sampled, Array]:
-        prepared = _prepared(star, model)
+    def one(star: Observed, key: Array, about: tuple[Array, Array]) -> tuple[Sampled, Array]:
+        prepared = _prepared(star, model, about)
         return _sample(prepared, model, table, key=key, density=density, draws=draws)
 
-    result: tuple[Sampled, Array] = jax.vmap(one)(stars, keys)
+    result: tuple[Sampled, Array] = jax.vmap(one)(stars, keys, near)
     return result
 
 
-def _prepared(star: Observed, model: Empirical) -> _Star:
+def _prepared(star: Observed, model: Empirical, near: tuple[Array, Array]) -> _Star:
     used = (star.ivar > 0) & model.known
     both = used[:, None] & used[None]
     scatter = model.covariance(star.core)
     noise = jnp.where(used, 1 / jnp.where(used, star.ivar, 1.0), 1.0)
     total = jnp.where(both, scatter, 0.0) + jnp.diag(noise)
-    return _Star(star, jnp.where(both, jnp.linalg.inv(total), 0.0), scatter, parallax_alone(star))
+    precision = jnp.where(both, jnp.linalg.inv(total), 0.0)
+    return _Star(star, precision, scatter, parallax_alone(star), near)
 
 
 def _sample(
@@ -204,9 +248,8 @@ def _propose(
     data = star.data
     linear = jax.vmap(lambda shift: _linear(star, model, table, shift=shift))
     centres, spreads, ebv = linear(jnp.array([0.0, _TYPICAL_PAIR]))
-    means = jnp.concatenate([centres, data.core[None]])
-    own = jnp.linalg.inv(data.precision)
-    roots = jnp.linalg.cholesky(jnp.concatenate([_WIDER * spreads, own[None]]))
+    means = jnp.concatenate([centres, star.near[0][None]])
+    roots = jnp.linalg.cholesky(jnp.concatenate([_WIDER * spreads, star.near[1][None]]))
     numbers = [times * number for number in _PROPOSALS]
     noise = jax.random.normal(key, (sum(numbers), 3))
     which = np.repeat(np.arange(len(numbers)), numbers)

@@ -131,7 +131,7 @@ def make_mock(
     )
 
 
-EXACT = DistanceSettings(floor=0.0, zero_point_error=0.0)
+EXACT = DistanceSettings(floor=0.0, zero_point_error=0.0, label_prior="own")
 STARS, FRACTION, OUTLIERS = 900, 0.4, 0.03
 
 
