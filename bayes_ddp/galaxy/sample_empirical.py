@@ -13,7 +13,7 @@ the latter are proposed about the draws of the first.
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -273,7 +273,7 @@ def _linear(
     prior = prior.at[3, 3].set(1 / star.alone[1]).at[4, 4].set(dust[1] ** -2)
     mean = jnp.concatenate([data.core, star.alone[0][None], dust[:1]])
 
-    def step(_: int, at: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def step(_: Any, at: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         core, ebv = at[0], at[2]
         light, turn = model.magnitudes(core), jax.jacfwd(model.magnitudes)(core)
         dimmed, slope = table.extinction(core, ebv)
