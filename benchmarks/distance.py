@@ -2,7 +2,8 @@
 
 The last line is one JSON object. ``scipy_stars_per_s`` is the same integral over distance modulus
 and E(B-V) by nested ``scipy.integrate.quad``, for 256 draws of single stars; it is timed on
-``--draws`` integrals. ``brutus_stars_per_s`` is always null: astro-brutus is not measured here.
+``--draws`` integrals. ``brutus_stars_per_s`` is always null: astro-brutus needs grids of stellar
+models that it downloads (several GB), and this benchmark runs without a network.
 """
 
 import argparse

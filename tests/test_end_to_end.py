@@ -148,9 +148,9 @@ def fit(survey: Survey, model: Path, **changed: dict) -> Fitted:
 
 @pytest.fixture(scope="module")
 def exact(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    """The exact posterior of every star, with a prior on the LSF that leaves it to the pixels."""
+    """The exact posterior of every star, with the settings of a run file that names none."""
     survey = paint(tmp_path_factory.mktemp("exact"), models / "desi-physics", seed=1)
-    return fit(survey, models / "desi-physics", nuisance={"lsf": 0.1})
+    return fit(survey, models / "desi-physics")
 
 
 def test_errors_of_the_labels_and_their_covariances_are_true(exact: Fitted) -> None:

@@ -16,7 +16,6 @@ from bayes_ddp.commands.joins import identifiers_of, joined_table, names_of
 from bayes_ddp.files.errors import BadFileError
 from bayes_ddp.galaxy.label_draws import (
     LabelDraws,
-    covariance_of,
     draws_of_moments,
     draws_of_posterior,
 )
@@ -185,7 +184,7 @@ def _of_table(
             f"{where} lacks labels with errors, and no draws are beside it. Labels with errors: "
             f"{', '.join(labels) or 'none'}. Give TEFF, LOGG, FEH and TEFF_ERR, LOGG_ERR, FEH_ERR."
         )
-    return draws_of_moments(names, labels, covariance_of(labels, errors), number=number), "columns"
+    return draws_of_moments(names, labels, errors, number=number), "columns"
 
 
 def _of_covariance(

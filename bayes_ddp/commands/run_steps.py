@@ -166,7 +166,7 @@ def _one_part(
     ids = identifiers_of(columns, part.posterior.ids)
     photometry = stars.photometry.take(rows)
     errors = systematic_errors(columns, part.posterior.names) if step.systematics else None
-    mark = fingerprint(part.fingerprint, step.settings, photometry, errors)
+    mark = fingerprint(part.fingerprint, step.settings, photometry, errors=errors)
     file = path.parents[1] / "distance" / path.name
     distance = stored(file, mark, read_distance_draws)
     if distance is None:
@@ -215,7 +215,7 @@ def _orbits(
     found = stored(file, mark, read_orbit_draws)
     if found is None:
         found, accuracy = orbits_and_accuracy(distance, astrometry, settings)
-        store(file, found, mark, accuracy.cards() if accuracy else {})
+        store(file, found, mark, cards=accuracy.cards() if accuracy else {})
         found = read_orbit_draws(file)
     cards = {key: value for key, value in stored_cards(file).items() if key != "STEPMARK"}
     results.cards = cards | results.cards if results.cards.get("NCHECK") else cards

@@ -29,6 +29,7 @@ def fingerprint(
     before: str,
     settings: Any,
     joined: Photometry | Astrometry,
+    *,
     errors: np.ndarray | None = None,
 ) -> str:
     """SHA-256 of what a step is computed from.
@@ -67,6 +68,7 @@ def store(
     path: Path,
     record: DistancePosterior | OrbitPosterior,
     mark: str,
+    *,
     cards: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a record with its fingerprint; ``cards`` are kept with it."""

@@ -22,7 +22,6 @@ from bayes_ddp.inference.posterior import Posterior
 
 __all__ = [
     "LabelDraws",
-    "covariance_of",
     "draws_of_moments",
     "draws_of_posterior",
 ]
@@ -116,7 +115,7 @@ def draws_of_posterior(
 def draws_of_moments(
     ids: np.ndarray,
     labels: Mapping[str, np.ndarray],
-    covariance: np.ndarray,
+    errors: Mapping[str, np.ndarray] | np.ndarray,
     *,
     prior: tuple[np.ndarray, np.ndarray] | None = None,
     systematic: np.ndarray | None = None,
@@ -125,16 +124,17 @@ def draws_of_moments(
     """Gaussian draws of labels of which means and covariances are known.
 
     labels : name -> [star]: teff (K), logg, feh or m_h, and any others; [alpha/Fe] is ``alpha_fe``
-    or the mean of Mg, Si and Ca, and 0 ± 0.15 where it is not known. covariance : [star label
-    label] (``covariance_of`` for errors alone). prior : mean [star label] and covariance [star
+    or the mean of Mg, Si and Ca, and 0 ± 0.15 where it is not known. errors : name -> [star], or
+    the covariance [star label label]. prior : mean [star label] and covariance [star
     label label] that the labels include; by default it is flat. systematic : [star label],
-    standard deviations that the covariance does not include.
+    standard deviations that ``errors`` do not include.
 
     Raises ValueError where labels that make the core are missing.
     """
     names = tuple(labels)
     _check(names)
     mean = np.stack([np.asarray(labels[name], float) for name in names], axis=1)
+    covariance = _diagonal(labels, errors) if isinstance(errors, Mapping) else errors
     core, spread = core_moments(mean, covariance, names)
     if not {"m_h", "alpha_fe", *ALPHA} & set(names):
         spread[:, 2, 2] += (0.65 * _ALPHA_SD) ** 2  # d[M/H] / d[alpha/Fe] is 0.65 to 0.75
@@ -166,9 +166,7 @@ def draws_of_moments(
     )
 
 
-def covariance_of(
-    labels: Mapping[str, np.ndarray], errors: Mapping[str, np.ndarray]
-) -> np.ndarray:
+def _diagonal(labels: Mapping[str, np.ndarray], errors: Mapping[str, np.ndarray]) -> np.ndarray:
     """[star label label], diagonal, from errors; NaN where an error is not positive."""
     sd = np.stack([np.asarray(errors[name], float) for name in labels], axis=1)
     sd = np.where(sd > 0, sd, np.nan)
@@ -191,7 +189,7 @@ def _blurred(draws: np.ndarray, errors: np.ndarray, ids: np.ndarray) -> np.ndarr
         return draws
     result = draws.copy()
     for star in np.flatnonzero(errors.any(axis=1)):
-        noise = _generator(str(ids[star])).standard_normal(draws[:, star].shape)
+        noise = _generator(f"systematic {ids[star]}").standard_normal(draws[:, star].shape)
         result[:, star] += errors[star] * noise
     return result
 

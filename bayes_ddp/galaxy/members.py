@@ -26,7 +26,6 @@ PROPOSALS = 128
 """Proposals of each kind."""
 
 _TEMPER = 0.7  # power of the evidence by which cells are chosen
-_EITHER = Pair(-0.2, 0.2, 0.02)
 
 
 class Model(eqx.Module):
@@ -51,12 +50,12 @@ class Choice(NamedTuple):
 
 
 def choose_cells(
-    star: Observed, model: Model, *, at: Array, ebv: Array, uniform: Array
+    star: Observed, model: Model, *, at: Array, ebv: Array, pair: Pair, uniform: Array
 ) -> tuple[Array, Array]:
-    """(cells of the library, the probability with which each was chosen)."""
+    """(cells of the library, the probability with which each was chosen); pair : of all stars."""
     library = model.library
     coarse = kernel_for(library.spread)
-    rough = linearise(star, model.table, at, ebv=ebv, kernel=coarse, pair=_EITHER)
+    rough = linearise(star, model.table, at, ebv=ebv, kernel=coarse, pair=pair)
     single = jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == float else x, rough)
     log_score = _TEMPER * evidence(single, library.centre, library.total)
     score = jnp.exp(log_score - jnp.max(log_score))

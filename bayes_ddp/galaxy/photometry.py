@@ -56,9 +56,11 @@ _OVER_ERROR = {
     "BP": "phot_bp_mean_flux_over_error",
     "RP": "phot_rp_mean_flux_over_error",
 }
-_SATURATED = {"J": 5.5, "H": 5.0, "Ks": 4.5}
-"""2MASS magnitudes above which detectors do not saturate (Skrutskie et al. 2006)."""
+_SATURATED = {"BP": 4.0, "RP": 3.0, "J": 5.5, "H": 5.0, "Ks": 4.5}
+"""Magnitudes above which detectors do not saturate: Gaia (Riello et al. 2021, App. C.1; the
+limits are those of the benchmark stars), 2MASS (Skrutskie et al. 2006)."""
 
+_TWO_MASS = ("J", "H", "Ks")
 _QUALITY = ("ph_qual", "ph_qual_tmass", "qflg")
 _GOOD_QUALITY = "ABC"
 _FAINTEST = 30.0  # 99 and the like are fillers
@@ -246,8 +248,9 @@ def _band(
         error = np.zeros(size)  # the table has none: the floor of the band is its error
     usable = (magnitude > _BRIGHTEST) & (magnitude < _FAINTEST) & (error >= 0) & (error < 2)
     usable &= np.isfinite(magnitude) & (magnitude != 0)
-    if band in _SATURATED:
-        usable &= (magnitude > _SATURATED[band]) & _quality(table, band, size)
+    usable &= magnitude > _SATURATED.get(band, _BRIGHTEST)
+    if band in _TWO_MASS:
+        usable &= _quality(table, band, size)
     if band == "G":
         magnitude = _bright(magnitude)
     return np.where(usable, magnitude, np.nan), np.where(usable, error, np.nan)
@@ -255,7 +258,7 @@ def _band(
 
 def _quality(table: Mapping[str, np.ndarray], band: str, size: int) -> np.ndarray:
     """[star] bool, whether 2MASS flags the magnitude as measured; True without flags."""
-    place = ("J", "H", "Ks").index(band)
+    place = _TWO_MASS.index(band)
     for column in _QUALITY:
         if column in table and table[column].dtype.kind in "US":
             flags = np.array([str(text).strip() for text in table[column].tolist()])
@@ -264,7 +267,7 @@ def _quality(table: Mapping[str, np.ndarray], band: str, size: int) -> np.ndarra
 
 
 def _bright(magnitude: np.ndarray) -> np.ndarray:
-    """G of stars brighter than 8, corrected for saturation (Riello et al. 2021, App. C.1) (?)."""
+    """G of stars brighter than 8, corrected for saturation (Riello et al. 2021, App. C.1)."""
     g = np.clip(magnitude, 2.0, 8.0)
     shift = -0.09892 + 0.059 * g - 0.009775 * g**2 + 0.0004934 * g**3
     return np.where(magnitude < 8, magnitude + shift, magnitude)

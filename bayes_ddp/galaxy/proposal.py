@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bayes_ddp.galaxy.bolometric import BolometricTable
+from bayes_ddp.galaxy.bolometric import ALL_BANDS, BolometricTable
 from bayes_ddp.galaxy.library import KERNEL
 from bayes_ddp.galaxy.observed import MODULUS, Observed, of_modulus
 
@@ -29,11 +29,16 @@ _LN10 = float(np.log(10.0))
 
 
 class Pair(eqx.Module):
-    """What a companion does to the magnitudes in the linear model: a shift and a scatter, mag."""
+    """What companions do to the magnitudes in the linear model: a shift, and its covariance."""
 
-    shift: float
-    grey: float
-    colour: float
+    shift: Float[Array, "*star band"]
+    covariance: Float[Array, "*star band band"]
+
+    @classmethod
+    def usual(cls, shift: float, *, grey: float, colour: float) -> "Pair":
+        """The same shift in all bands, a scatter that they share, and one that they do not."""
+        size = len(ALL_BANDS)
+        return cls(jnp.full(size, shift), grey**2 + colour**2 * jnp.eye(size))
 
 
 class Linear(eqx.Module):
@@ -81,8 +86,8 @@ def linearise(
     slope_of = jax.jacfwd(table.magnitudes)(at[:3], at[3])  # [band 3]
     dimmed, per_ebv = table.extinction(at[:3], ebv)
     used = star.ivar > 0
-    noise = jnp.where(used, 1 / jnp.where(used, star.ivar, 1.0) + pair.colour**2, 1e8)
-    weight = jnp.linalg.inv(jnp.diag(noise) + pair.grey**2)
+    noise = jnp.where(used, 1 / jnp.where(used, star.ivar, 1.0), 1e8)
+    weight = jnp.linalg.inv(jnp.diag(noise) + pair.covariance)
     design = jnp.concatenate([slope_of, jnp.ones((len(noise), 1)), per_ebv[:, None]], axis=1)
     data = jnp.where(used, star.magnitude - magnitude - dimmed + per_ebv * ebv - pair.shift, 0.0)
     mean, sd = of_modulus(_typical_modulus(star), star.tables.dust)

@@ -14,7 +14,8 @@ import numpy as np
 
 from bayes_ddp.galaxy.members import Model
 from bayes_ddp.galaxy.observed import Observed
-from bayes_ddp.galaxy.sample import Sampled, first_start, sample_star
+from bayes_ddp.galaxy.proposal import Pair
+from bayes_ddp.galaxy.sample import Sampled, Start, first_start, sample_star
 
 __all__ = ["ENOUGH", "MOST", "sample_rounds"]
 
@@ -28,7 +29,10 @@ _BATCH = {"cpu": 8}
 """Stars per call; on a CPU, more would leave the cache of a core."""
 
 _BATCH_ELSEWHERE = 256
-_PER_DRAW = ("core", "log_mass", "age", "modulus", "ebv", "ratio", "magnitude", "chi2")
+_PER_DRAW = ("core", "log_mass", "age", "modulus", "ebv", "ratio", "magnitude", "shift", "chi2")
+_FEWEST_PAIRS = 0.1
+"""Fraction of draws with a companion from which proposals of pairs follow those draws."""
+_GREY, _COLOUR = 0.08, 0.01  # mag, added to the scatter of companions among the draws
 
 
 def sample_rounds(stars: Observed, model: Model, keys: jax.Array, *, draws: int) -> Sampled:
@@ -36,34 +40,59 @@ def sample_rounds(stars: Observed, model: Model, keys: jax.Array, *, draws: int)
 
     The rounds of a star depend on its own data and key alone.
     """
-    start = np.array(jax.vmap(first_start)(stars))
+    start = jax.tree.map(np.array, jax.vmap(first_start)(stars))
     total: Sampled = _call(stars, model, keys, start=start, draws=draws)
     for number in range(1, MOST):
         low = np.flatnonzero(total.ess < ENOUGH)
         if not len(low):
             break
         some = jax.tree.map(lambda x, rows=low: x[rows], total)
-        core = np.concatenate([some.core, some.log_mass[..., None], some.ebv[..., None]], axis=-1)
+        usual = jax.tree.map(lambda x, rows=low: x[rows], start)
         again = jax.vmap(lambda key, n=number: jax.random.fold_in(key, n))(keys[low])
         batch = jax.tree.map(lambda x, rows=low: x[rows], stars)
-        more = _call(batch, model, again, start=core.mean(axis=1), draws=draws)
+        more = _call(batch, model, again, start=next_start(some, usual), draws=draws)
         pooled = _pooled(some, more, number)
         for name, values in zip(Sampled._fields, pooled, strict=True):
             getattr(total, name)[low] = values
     return total
 
 
-def _call(
-    stars: Observed, model: Model, keys: jax.Array, *, start: np.ndarray, draws: int
-) -> Sampled:
+def next_start(found: Sampled, usual: Start) -> Start:
+    """[star], where the draws of earlier rounds lie; ``usual`` is the start of the first round."""
+    at = np.concatenate([found.core, found.log_mass[..., None], found.ebv[..., None]], axis=-1)
+    paired = (found.ratio > 0).astype(float)
+    follow = paired.mean(axis=1) >= _FEWEST_PAIRS
+
+    def chosen(weight: np.ndarray, other: Pair) -> Pair:
+        some = follow[:, None]
+        now = _companions_of(found.shift, np.where(some, weight, 1.0))
+        shift = jnp.where(some, now.shift, other.shift)
+        return Pair(shift, jnp.where(some[..., None], now.covariance, other.covariance))
+
+    every = np.ones_like(paired)
+    return Start(at.mean(axis=1), chosen(paired, usual.pair), chosen(every, usual.either))
+
+
+def _companions_of(shift: np.ndarray, weight: np.ndarray) -> Pair:
+    """Mean and covariance of shifts [star draw band] with weights [star draw], widened."""
+    share = weight / weight.sum(axis=1, keepdims=True)
+    mean = np.einsum("sd,sdb->sb", share, shift)
+    away = shift - mean[:, None]
+    covariance = np.einsum("sd,sdb,sdc->sbc", share, away, away)
+    covariance += _GREY**2 + _COLOUR**2 * np.eye(mean.shape[1])
+    return Pair(jnp.asarray(mean), jnp.asarray(covariance))
+
+
+def _call(stars: Observed, model: Model, keys: jax.Array, *, start: Start, draws: int) -> Sampled:
     """One round of any number of stars, in calls of one size, so that one program is compiled."""
     size = _BATCH.get(jax.default_backend(), _BATCH_ELSEWHERE)
     parts = []
-    for done in range(0, len(start), size):
-        rows = np.minimum(np.arange(done, done + size), len(start) - 1)
-        batch = jax.tree.map(lambda x, rows=rows: jnp.asarray(x)[rows], stars)
-        found = _sampled(batch, model, keys[rows], start=jnp.asarray(start[rows]), draws=draws)
-        kept = len(start) - done
+    number = len(start.at)
+    for done in range(0, number, size):
+        rows = np.minimum(np.arange(done, done + size), number - 1)
+        batch, where = jax.tree.map(lambda x, rows=rows: jnp.asarray(x)[rows], (stars, start))
+        found = _sampled(batch, model, keys[rows], start=where, draws=draws)
+        kept = number - done
         parts.append(jax.tree.map(lambda x, kept=kept: np.array(x[:kept]), found))
     whole: Sampled = jax.tree.map(lambda *each: np.concatenate(each), *parts)
     return whole
@@ -98,7 +127,7 @@ def _pooled(first: Sampled, second: Sampled, number: int) -> Sampled:
 
 @partial(jax.jit, static_argnames="draws")
 def _sampled(
-    stars: Observed, model: Model, keys: jax.Array, *, start: jax.Array, draws: int
+    stars: Observed, model: Model, keys: jax.Array, *, start: Start, draws: int
 ) -> Sampled:
     result: Sampled = jax.vmap(
         lambda star, key, at: sample_star(star, model, key, start=at, draws=draws)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from bayes_ddp.galaxy.companions import RATIOS
 from bayes_ddp.galaxy.integral import (
@@ -28,22 +28,33 @@ from bayes_ddp.galaxy.members import PROPOSALS, Model, choose, choose_cells, col
 from bayes_ddp.galaxy.observed import Observed
 from bayes_ddp.galaxy.proposal import Pair, evidence, tilted
 
-__all__ = ["Sampled", "first_start", "sample_star"]
+__all__ = ["Sampled", "Start", "first_start", "sample_star"]
 
 _WIDER = 1.25  # of the covariance of proposals
-_KINDS = (Pair(0.0, 0.0, 0.0), Pair(-0.45, 0.25, 0.03))
 
 
 Values = Any  # JAX arrays inside jit, NumPy arrays outside
+
+
+class Start(NamedTuple):
+    """What the proposals of a star assume; how efficient they are depends on it, nothing else.
+
+    at : (ln Teff, log g, [M/H], log10 mass, E(B-V)) about which magnitudes are linear. pair :
+    effect of companions in proposals of pairs. either : the same, of single stars and pairs.
+    """
+
+    at: Values
+    pair: Pair
+    either: Pair
 
 
 class Sampled(NamedTuple):
     """Equally weighted draws of one star, [draw], and figures of the sampler.
 
     core : [draw 3]. log_mass : log10 Msun. age : Gyr. modulus, ebv : mag. ratio : mass ratio, 0
-    without a companion. magnitude : [draw band], absolute, of the primary. ess : effective number
-    of proposals. pair : probability of a companion. log_evidence : ln of the mean weight. chi2 :
-    [draw] of the magnitudes.
+    without a companion. magnitude : [draw band], absolute, of the primary. shift : [draw band],
+    mag, effect of the companion. ess : effective number of proposals. pair : probability of a
+    companion. log_evidence : ln of the mean weight. chi2 : [draw] of the magnitudes.
     """
 
     core: Values
@@ -53,6 +64,7 @@ class Sampled(NamedTuple):
     ebv: Values
     ratio: Values
     magnitude: Values
+    shift: Values
     ess: Values
     pair: Values
     log_evidence: Values
@@ -60,9 +72,13 @@ class Sampled(NamedTuple):
 
 
 class _Light(NamedTuple):
-    """Light of proposals: [proposal band] of the primary, and sums over bands [proposal kind]."""
+    """Light of proposals: [proposal band] of the primary, and sums over bands [proposal kind].
+
+    shift : [proposal kind band], mag, effect of the companion.
+    """
 
     magnitude: Array
+    shift: Array
     bands: Bands
     inside: Array
 
@@ -82,20 +98,16 @@ class _Proposed(NamedTuple):
     ebv: Array
 
 
-def first_start(star: Observed) -> Float[Array, "5"]:
-    """Where the linear model is made first: the labels, log10 mass 0, and the dust of the map."""
+def first_start(star: Observed) -> Start:
+    """Of the first round: the labels, log10 mass 0, the dust of the map, and usual companions."""
     ebv = star.tables.dust[len(star.tables.dust) // 2, 0]
-    return jnp.concatenate([star.core, jnp.zeros(1), ebv[None]])
+    at = jnp.concatenate([star.core, jnp.zeros(1), ebv[None]])
+    pair = Pair.usual(-0.45, grey=0.25, colour=0.03)
+    return Start(at, pair, either=Pair.usual(-0.2, grey=0.2, colour=0.02))
 
 
-def sample_star(
-    star: Observed, model: Model, key: Array, *, start: Float[Array, "5"], draws: int
-) -> Sampled:
-    """Draws of one star; ``key`` decides all of its random numbers.
-
-    start : (ln Teff, log g, [M/H], log10 mass, E(B-V)) about which magnitudes are linear in the
-    proposals. It decides how efficient they are, not what they converge to.
-    """
+def sample_star(star: Observed, model: Model, key: Array, *, start: Start, draws: int) -> Sampled:
+    """Draws of one star; ``key`` decides all of its random numbers."""
     keys = jax.random.split(key, 4)
     proposed = _propose(star, model, keys[0], start=start)
     light = _light(star, model, proposed)
@@ -121,6 +133,7 @@ def sample_star(
         ebv=drawn[1],
         ratio=drawn[2],
         magnitude=light.magnitude[chosen],
+        shift=light.shift[chosen, drawn[4]],
         chi2=drawn[3],
         ess=1 / jnp.sum(share**2),
         pair=share @ (1 - jax.nn.softmax(per_kind, axis=1)[:, 0]),
@@ -128,15 +141,16 @@ def sample_star(
     )
 
 
-def _propose(star: Observed, model: Model, key: Array, *, start: Float[Array, "5"]) -> _Proposed:
+def _propose(star: Observed, model: Model, key: Array, *, start: Start) -> _Proposed:
     """Proposals of both kinds, and the density of their mixture at each."""
-    at, ebv = start[:4], start[4]
+    at, ebv = start.at[:4], start.at[4]
     keys = jax.random.split(key)
     first = jax.random.uniform(keys[0], (3,))
-    cells = choose_cells(star, model, at=at, ebv=ebv, uniform=first[2])
+    single = jax.tree.map(jnp.zeros_like, start.pair)
+    cells = choose_cells(star, model, at=at, ebv=ebv, pair=start.either, uniform=first[2])
     kinds = [
         choose(star, model, cells, at=at, ebv=ebv, pair=pair, uniform=first[i])
-        for i, pair in enumerate(_KINDS)
+        for i, pair in enumerate((single, start.pair))
     ]
     cell = jnp.concatenate([kind.cell for kind in kinds])
     member = jnp.concatenate([kind.member for kind in kinds])
@@ -201,16 +215,17 @@ def _light(star: Observed, model: Model, proposed: _Proposed) -> _Light:
         return alone - 2.5 * jnp.log10(1 + flux * bright)
 
     pairs = jax.vmap(seen, out_axes=1)(jnp.asarray(RATIOS))
-    kinds = jnp.concatenate([alone[:, None], pairs], axis=1) + none[:, None]
+    kinds = jnp.concatenate([alone[:, None], pairs], axis=1)
     of_star = jax.vmap(lambda m, k: Bands.of(star, m, k), (0, None))
     inside = jax.vmap(model.table.inside)(core)
-    return _Light(alone, jax.vmap(of_star)(kinds, slope), inside)
+    bands = jax.vmap(of_star)(kinds + none[:, None], slope)
+    return _Light(alone, kinds - alone[:, None], bands, inside)
 
 
 def _draw(
     star: Observed, light: _Light, nodes: Nodes, *, per_kind: Array, chosen: Array, uniform: Array
-) -> tuple[Array, Array, Array, Array]:
-    """(modulus, E(B-V), mass ratio, chi2 of the magnitudes) of one chosen proposal."""
+) -> tuple[Array, Array, Array, Array, Array]:
+    """(modulus, E(B-V), mass ratio, chi2 of the magnitudes, kind) of one chosen proposal."""
     log = per_kind[chosen]
     cumulated = jnp.cumsum(jax.nn.softmax(log))
     kind = jnp.clip(jnp.searchsorted(cumulated, uniform[0]), 0, len(log) - 1)
@@ -221,4 +236,4 @@ def _draw(
     away = modulus - bands.centre
     chi2 = bands.wrr - 2 * away * bands.wr + away**2 * bands.w
     chi2 = chi2 + ebv**2 * bands.wkk - 2 * ebv * (bands.wkr - away * bands.wk)
-    return modulus, ebv, jnp.asarray((0.0, *RATIOS))[kind], chi2
+    return modulus, ebv, jnp.asarray((0.0, *RATIOS))[kind], chi2, kind

@@ -206,7 +206,6 @@ def _sample(
     drawn = jax.vmap(lambda n, u: _draw(star.data, bands, nodes, log=per_kind, n=n, uniform=u))
     modulus, reddening, kind = drawn(chosen, uniform)
     residual = away[chosen, kind] - modulus[:, None] - slope[chosen] * reddening[:, None]
-    residual = jnp.where(used, residual, 0.0)
     unknown = jnp.full(draws, jnp.nan)
     found = Sampled(
         core=core[chosen],
@@ -216,6 +215,7 @@ def _sample(
         ebv=reddening,
         ratio=jnp.asarray((0.0, *RATIOS))[kind],
         magnitude=light[chosen] + _own(star, residual, key=keys[0]),
+        shift=shift[kind],
         ess=1 / jnp.sum(share**2),
         pair=share @ (1 - jax.nn.softmax(per_kind, axis=1)[:, 0]),
         log_evidence=jax.nn.logsumexp(log_weight) - np.log(len(share)),

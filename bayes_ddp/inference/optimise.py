@@ -89,9 +89,13 @@ def terms(
     right = score(star.noise, jacobian, residual) * scale
     normal = information(star.noise, jacobian) * jnp.outer(scale, scale)
 
+    def prior_terms(free: Array) -> tuple[Array, tuple[Array, Array]]:
+        log_prior, gradient = jax.value_and_grad(density)(free)
+        return gradient, (log_prior, gradient)
+
     density = partial(prior.log_prob_free, gaussian=True)
-    log_prior, prior_gradient = jax.value_and_grad(density)(free)
-    prior_curvature = _convex(-jax.hessian(density)(free))
+    hessian, (log_prior, prior_gradient) = jax.jacfwd(prior_terms, has_aux=True)(free)
+    prior_curvature = _convex(-hessian)
     nuisance = q[parameters.labels :]
     tightness = parameters.nuisance_precision(star)
     pull = jnp.concatenate([prior_gradient, -tightness * nuisance])

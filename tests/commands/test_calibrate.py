@@ -20,7 +20,7 @@ from bayes_ddp.galaxy.calibration_file import load_calibration
 from bayes_ddp.galaxy.control import CalibrationSettings
 from bayes_ddp.galaxy.distance_settings import DistanceSettings
 from bayes_ddp.galaxy.distances import distances_of, observe
-from bayes_ddp.galaxy.label_draws import LabelDraws, covariance_of, draws_of_moments
+from bayes_ddp.galaxy.label_draws import LabelDraws, draws_of_moments
 from bayes_ddp.galaxy.light import apparent_magnitudes, components_of_light
 from bayes_ddp.galaxy.photometry import photometry_of
 
@@ -115,7 +115,7 @@ def labels_of(table) -> LabelDraws:
     """Labels of the control stars, [alpha/Fe] known."""
     labels = {name: table[name] for name in ERRORS} | {"alpha_fe": table["alpha_fe"]}
     errors = {name: table[f"{name}_err"] for name in ERRORS} | {"alpha_fe": np.full(STARS, 0.02)}
-    return draws_of_moments(np.arange(STARS), labels, covariance_of(labels, errors))
+    return draws_of_moments(np.arange(STARS), labels, errors)
 
 
 @pytest.mark.slow

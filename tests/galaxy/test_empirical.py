@@ -25,7 +25,7 @@ from bayes_ddp.galaxy.distance_settings import DistanceSettings
 from bayes_ddp.galaxy.distances import distances_of
 from bayes_ddp.galaxy.empirical import Calibration, Empirical
 from bayes_ddp.galaxy.integral import Bands
-from bayes_ddp.galaxy.label_draws import LabelDraws, covariance_of, draws_of_moments
+from bayes_ddp.galaxy.label_draws import LabelDraws, draws_of_moments
 from bayes_ddp.galaxy.mixture import BRIGHTER, REDDER
 from bayes_ddp.galaxy.observed import MODULUS, Observed, make_tables, of_modulus
 from bayes_ddp.galaxy.photometry import Photometry
@@ -111,7 +111,7 @@ def make_mock(
     }
     errors = {name: np.full(number, sd) for name, sd in LABEL_SD.items()}
     return Mock(
-        labels=draws_of_moments(np.arange(number), measured, covariance_of(measured, errors)),
+        labels=draws_of_moments(np.arange(number), measured, errors),
         photometry=Photometry(
             ra=sky.ra.deg,
             dec=sky.dec.deg,

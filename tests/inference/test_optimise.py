@@ -131,12 +131,12 @@ def test_size_of_the_batch_does_not_matter(
 ) -> None:
     """Labels within a thousandth of an error, draws within three; batches of 3 padded to 4."""
     names = [str(i) for i in range(COUNT)]
-    whole = summarise(survey.problem, fitted[0], star_keys(1, "desi", names), number=4)
+    whole = summarise(survey.problem, fitted[0], star_keys(1, "desi", names), number=256)
     for start in range(0, COUNT - 1, 3):
         rows = np.arange(start, start + 3)
         small = load_stars(survey.problem, pad(noisy.take(rows), 4))
         keys = star_keys(1, "desi", names[start : start + 3], size=4)
-        part = summarise(survey.problem, fit_stars(survey.problem, small), keys, number=4)
+        part = summarise(survey.problem, fit_stars(survey.problem, small), keys, number=256)
         sd = whole.sd[rows]
         assert (np.abs(part.mean[:3] - whole.mean[rows]) / sd).max() < 1e-3
         assert (np.abs(part.draws[:, :3] - whole.draws[:, rows]) / sd).max() < 3e-3

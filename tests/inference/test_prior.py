@@ -109,6 +109,26 @@ def test_default_density_is_the_sum_of_its_conditionals(
         assert float(prior.log_prob(jnp.asarray(labels))) == pytest.approx(total, abs=1e-9)
 
 
+@pytest.mark.parametrize("gaussian", [False, True])
+def test_density_with_priors_of_a_run_file_is_the_sum_of_its_conditionals(
+    desi_card: dict[str, Any], prior: LabelPrior, draws: np.ndarray, gaussian: bool
+) -> None:
+    """One alpha element and C are replaced, so that the others have no joint density."""
+    chosen = {"o_fe": Normal(0.1, 0.1), "c_fe": Normal(0.0, 0.2)}
+    other = LabelPrior(prior.space, desi_card["density"], chosen)
+
+    @jax.jit
+    def both(labels: Any) -> tuple[Any, Any]:
+        at = dict(zip(other.space.names, labels, strict=True))
+        laws = {name: other.conditional(name, at, gaussian=gaussian) for name in other.order}
+        parts = [law.log_prob(at[name]) for name, law in laws.items()]
+        return other.log_prob(labels, gaussian=gaussian), sum(parts)
+
+    for labels in draws[:3]:
+        found, expected = both(jnp.asarray(labels))
+        assert float(found) == pytest.approx(float(expected), abs=1e-9)
+
+
 def _ranges(space: LabelSpace) -> tuple[tuple, tuple, tuple]:
     return space.names, space.low, space.high
 

@@ -52,6 +52,16 @@ def finished(simulated, tmp_path_factory):
     return pipeline.run(settings(simulated, output), rows=2)
 
 
+QUICK = {"sampler": {"kind": "map"}}
+
+
+@pytest.fixture(scope="module")
+def quick(simulated, tmp_path_factory):
+    """The same with the sampler ``map``, where parts and files are what is tested."""
+    output = tmp_path_factory.mktemp("quick")
+    return pipeline.run(settings(simulated, output, **QUICK), rows=2)
+
+
 def test_every_spectrum_has_one_row_in_order(finished, simulated):
     table = read_catalogue(finished.path)
     truth = Table.read(simulated / "truth.fits")
@@ -124,32 +134,33 @@ def test_interrupted_run_ends_with_the_same_bytes(finished, simulated, tmp_path)
     assert outcome.path.read_bytes() == finished.path.read_bytes()
 
 
-def test_damaged_part_is_fitted_again_and_foreign_files_stay(finished, simulated, tmp_path):
+def test_damaged_part_is_fitted_again_and_foreign_files_stay(quick, simulated, tmp_path):
     parts = tmp_path / "draws"
     parts.mkdir()
-    first = finished.parts[0].name
+    first = quick.parts[0].name
     (parts / first).write_bytes(b"no netCDF at all")
-    stale = read_part(finished.parts[1])
+    stale = read_part(quick.parts[1])
     work.write_part(parts / "older-0123456789ab.nc", stale, draws=10)
     (parts / "notes.nc").write_bytes(b"the user's own")
     (parts / "readme.txt").write_text("the user's own")
-    outcome = pipeline.run(settings(simulated, tmp_path), rows=2)
-    assert outcome.path.read_bytes() == finished.path.read_bytes()
+    outcome = pipeline.run(settings(simulated, tmp_path, **QUICK), rows=2)
+    assert outcome.path.read_bytes() == quick.path.read_bytes()
     left = {path.name for path in parts.iterdir()}
-    assert left == {path.name for path in finished.parts} | {"notes.nc", "readme.txt"}
+    assert left == {path.name for path in quick.parts} | {"notes.nc", "readme.txt"}
 
 
-def test_one_more_file_fits_that_file_only(finished, simulated, tmp_path):
+def test_one_more_file_fits_that_file_only(simulated, tmp_path):
     """The other parts keep their bytes and their time, whatever the order of the files."""
     more = tmp_path / "more"
     simulate_files(more, stars=2, seed=8)
     (more / "coadd-demo.fits").rename(simulated / "a-new-file.fits")
-    run = settings(simulated, tmp_path / "out")
+    run = settings(simulated, tmp_path / "out", **QUICK)
     before = pipeline.run(run, rows=2)
     times = {path.name: path.stat().st_mtime_ns for path in before.parts}
     table = DESI | {"spectra": ["a-new-file.fits", "coadd-demo.fits"]}
     with pytest.warns(InputWarning, match="4 spectra at different positions"):
-        after = pipeline.run(settings(simulated, tmp_path / "out", input=table), rows=2)
+        run = settings(simulated, tmp_path / "out", input=table, **QUICK)
+        after = pipeline.run(run, rows=2)
     (simulated / "a-new-file.fits").unlink()
     assert len(after.table) == STARS + 2 and len(after.parts) == len(before.parts) + 1
     assert times.items() <= {p.name: p.stat().st_mtime_ns for p in after.parts}.items()

@@ -14,15 +14,16 @@ density is beyond it.
   ranges. N is conditioned on C through that probability.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import expit
 
 from bayes_ddp.emulator.density import usual_vmic
-from bayes_ddp.inference.prior.boxes import Boxes
+from bayes_ddp.inference.prior.boxes import Boxes, log_boxes_of
 from bayes_ddp.labels import LabelSpace
 
 __all__ = ["TrainedDensity"]
@@ -49,6 +50,7 @@ class TrainedDensity:
         self.alpha = tuple(name for name in space.names if name in table["alpha_share"])
         self.most_boxes = max(self._steps(), len(self._edges_of_logg()), _SHIFTS, 2 + _BOOSTS)
         """The largest number of boxes of one conditional density."""
+        self._teff_edges, self._teff_weight = self._teff_steps()
 
     def conditional(self, name: str, values: Mapping[str, Any]) -> Boxes:
         """Density of one label given those before it in the order of ``LabelPrior``."""
@@ -68,12 +70,44 @@ class TrainedDensity:
             return self._carbon(values) if name == "c_fe" else self._nitrogen(values)
         return self._plain(name, values["feh"])
 
+    def log_prob(self, values: Mapping[str, Any], names: Sequence[str]) -> Any:
+        """Ln density of the labels ``names`` at ``values``: the product of their conditionals.
+
+        The boxes of all labels are evaluated together. The alpha elements share their shifts, and
+        C and N their two kinds of stars, so that each joint density is one sum.
+        """
+        if not names:
+            return jnp.zeros(())
+        alpha = self.alpha if set(self.alpha) <= set(names) else ()
+        light = ("c_fe", "n_fe") if {"c_fe", "n_fe"} <= set(names) else ()
+        single = [name for name in names if name not in (*alpha, *light)]
+        laws = {name: self.conditional(name, values) for name in single}
+        laws |= {name: self._shifted(name, values["feh"]) for name in alpha}
+        if light:
+            laws |= {"c_fe": self._carbon(values), "n_fe": self._nitrogen_boxes(jnp.zeros(()))}
+        found = log_boxes_of([*laws.values()], [values[name] for name in laws])
+        each = dict(zip(laws, found, strict=True))
+        total = sum(
+            each[n][0] if each[n].size == 1 else jax.nn.logsumexp(each[n] + laws[n].log_weight)
+            for n in single
+        )
+        if alpha:
+            total = total + jax.nn.logsumexp(sum(each[n] for n in alpha)) - np.log(_SHIFTS)
+        if light:
+            usual, rich = each["c_fe"] + laws["c_fe"].log_weight
+            weight = self._nitrogen_weight(usual, rich, logg=values["logg"])
+            total = total + jax.nn.logsumexp(each["n_fe"] + weight)
+        return total
+
     def trend(self, name: str, feh: Any) -> Any:
         """Mean of an alpha element at this [Fe/H], dex, with smooth bends."""
+        return self.table["alpha_share"][name] * self.common_trend(feh)
+
+    def common_trend(self, feh: Any) -> Any:
+        """Mean of an alpha element whose share is 1."""
         (low, high), (start, end) = self.table["alpha_feh"], self.table["alpha"]
         bend = jax.nn.softplus((feh - low) / _KNEE) - jax.nn.softplus((feh - high) / _KNEE)
-        trend = start + (end - start) / (high - low) * _KNEE * bend
-        return self.table["alpha_share"][name] * trend
+        return start + (end - start) / (high - low) * _KNEE * bend
 
     def box(self, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
         """(low, high) [label], the trained range extended by the width of its edges."""
@@ -104,30 +138,31 @@ class TrainedDensity:
         edges = {end for cut in self.table["cuts"] for end in cut[2:]}
         return [*sorted(edge for edge in edges if edge < top), top]
 
-    def _pieces(self, teff: Any) -> tuple[Any, Any, Any]:
+    def _pieces(self, teff: Any, *, xp: Any = jnp) -> tuple[Any, Any, Any]:
         """(low, high, remaining fraction) of intervals of log g at this Teff, each [..., piece].
 
         The fraction decreases smoothly from 1 to 0 at the Teff where a cut begins.
         """
-        knots = jnp.array(self.table["lowest_logg_teff"]), jnp.array(self.table["lowest_logg"])
-        lowest = jnp.maximum(jnp.interp(teff, *knots), self._range("logg")[0])
+        sigmoid = jax.nn.sigmoid if xp is jnp else expit
+        knots = xp.array(self.table["lowest_logg_teff"]), xp.array(self.table["lowest_logg"])
+        lowest = xp.maximum(xp.interp(teff, *knots), self._range("logg")[0])
         edges = self._edges_of_logg()
-        low = jnp.stack([lowest, *(jnp.broadcast_to(e, jnp.shape(teff)) for e in edges[:-1])], -1)
-        high = jnp.broadcast_to(jnp.array(edges), low.shape)
+        low = xp.stack([lowest, *(xp.broadcast_to(e, xp.shape(teff)) for e in edges[:-1])], -1)
+        high = xp.broadcast_to(xp.array(edges), low.shape)
         first, last = self._range("teff")
         left = []
         for start, stop in zip([-np.inf, *edges[:-1]], edges, strict=True):
-            share = jnp.ones(jnp.shape(teff))
+            share = xp.ones(xp.shape(teff))
             for cold, hot, bottom, top in self.table["cuts"]:
                 if bottom <= start and top >= stop:
-                    inside = jnp.ones(jnp.shape(teff))
+                    inside = xp.ones(xp.shape(teff))
                     if cold > first:
-                        inside = inside * jax.nn.sigmoid((teff - cold) / _TURN_TEFF)
+                        inside = inside * sigmoid((teff - cold) / _TURN_TEFF)
                     if hot < last:
-                        inside = inside * jax.nn.sigmoid((hot - teff) / _TURN_TEFF)
+                        inside = inside * sigmoid((hot - teff) / _TURN_TEFF)
                     share = share * (1 - inside)
             left.append(share)
-        return low, high, jnp.stack(left, axis=-1)
+        return low, high, xp.stack(left, axis=-1)
 
     def _steps(self) -> int:
         """Number of steps of the density of Teff."""
@@ -135,13 +170,16 @@ class TrainedDensity:
         return round((last - first) / _TEFF_STEP)
 
     def _teff(self) -> Boxes:
-        """Teff in steps with weights proportional to the range of log g at each step."""
+        low, high, width = self._teff_edges[:-1], self._teff_edges[1:], self._width("teff")
+        return Boxes(self._teff_weight, low, high, width=width, narrow=True)
+
+    def _teff_steps(self) -> tuple[np.ndarray, np.ndarray]:
+        """(edges, ln weights) of steps of Teff, each weighted by its range of log g."""
         first, last = self._range("teff")
         inside = _INSIDE * self._width("teff")
         edges = np.linspace(first + inside, last - inside, self._steps() + 1)
-        low, high, left = self._pieces(jnp.asarray(0.5 * (edges[1:] + edges[:-1])))
-        room = jnp.sum((high - low) * left, axis=-1)
-        return Boxes(jnp.log(room), edges[:-1], edges[1:], width=self._width("teff"), narrow=True)
+        low, high, left = self._pieces(0.5 * (edges[1:] + edges[:-1]), xp=np)
+        return edges, np.log(np.sum((high - low) * left, axis=-1))
 
     def _logg(self, teff: Any) -> Boxes:
         low, high, left = self._pieces(teff)
@@ -168,11 +206,6 @@ class TrainedDensity:
         boxes = self._shifted(name, values["feh"])
         return Boxes(weight, boxes.low, boxes.high, width=boxes.width)
 
-    def log_alpha(self, values: Mapping[str, Any]) -> Any:
-        """Ln density of all alpha elements together, given [Fe/H]; the product of conditionals."""
-        each = [self._shifted(n, values["feh"]).log_boxes(values[n]) for n in self.alpha]
-        return jax.nn.logsumexp(sum(each[1:], each[0])) - np.log(_SHIFTS)
-
     def _shifted(self, name: str, feh: Any) -> Boxes:
         reach, share = self.table["alpha_half_width"], self.table["alpha_share"][name]
         shift = reach * ((2 * jnp.arange(_SHIFTS) + 1) / _SHIFTS - 1)
@@ -194,18 +227,23 @@ class TrainedDensity:
 
     def _nitrogen(self, values: Mapping[str, Any]) -> Boxes:
         """N of normal dwarfs, normal giants (in steps up to the boost) and carbon-rich stars."""
-        half, (low, high) = self.table["half_width"]["n_fe"], self.table["carbon_n_fe"]
         if "c_fe" in values:
             carbon = self._carbon(values)
             usual, rich = carbon.log_boxes(values["c_fe"]) + carbon.log_weight
         else:
             usual, rich = jnp.log1p(-self._rich(values["feh"])), jnp.log(self._rich(values["feh"]))
+        return self._nitrogen_boxes(self._nitrogen_weight(usual, rich, logg=values["logg"]))
+
+    def _nitrogen_weight(self, usual: Any, rich: Any, *, logg: Any) -> Any:
+        """Ln weights of the boxes of N, from those of usual and of carbon-rich stars."""
         limit = self.table["nitrogen_giant_logg"]
-        giant = jax.nn.log_sigmoid((limit - values["logg"]) / _TURN_LOGG)
-        dwarf = jax.nn.log_sigmoid((values["logg"] - limit) / _TURN_LOGG)
-        steps = (jnp.arange(_BOOSTS) + 0.5) / _BOOSTS * self.table["nitrogen_giant_boost"]
+        giant = jax.nn.log_sigmoid((limit - logg) / _TURN_LOGG)
+        dwarf = jax.nn.log_sigmoid((logg - limit) / _TURN_LOGG)
         raised = jnp.full(_BOOSTS, usual + giant - np.log(_BOOSTS))
-        weight = jnp.concatenate([jnp.stack([usual + dwarf, rich]), raised])
-        bottom = jnp.concatenate([jnp.array([-half, low]), steps - half])
-        top = jnp.concatenate([jnp.array([half, high]), steps + half])
+        return jnp.concatenate([jnp.stack([usual + dwarf, rich]), raised])
+
+    def _nitrogen_boxes(self, weight: Any) -> Boxes:
+        half, (low, high) = self.table["half_width"]["n_fe"], self.table["carbon_n_fe"]
+        steps = (np.arange(_BOOSTS) + 0.5) / _BOOSTS * self.table["nitrogen_giant_boost"]
+        bottom, top = np.r_[-half, low, steps - half], np.r_[half, high, steps + half]
         return self._boxes("n_fe", bottom, top, log_weight=weight)

@@ -6,7 +6,7 @@ has a normal density here, with the mean and the variance of the trained one; th
 are jointly normal. Samplers of the exact posterior use the trained density itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,10 @@ _TURN_FEH = 0.25
 than the likelihood of a noisy spectrum."""
 
 
+_CORE = ("teff", "feh", "logg")
+"""Labels that keep their trained density."""
+
+
 class GaussianDensity:
     """Conditional normal densities with the moments of a ``TrainedDensity``."""
 
@@ -34,22 +38,52 @@ class GaussianDensity:
 
     def conditional(self, name: str, values: Mapping[str, Any]) -> dist.Distribution:
         """Density of one label given those before it."""
-        if name in ("teff", "feh", "logg"):
+        if name in _CORE:
             return self.density.conditional(name, values)
-        if name == "vmic":
-            middle = usual_vmic(values["teff"], values["logg"], self.table, xp=jnp)
-            return dist.Normal(middle, self.table["vmic_half_width"] / np.sqrt(3))
         if name in self._regression:
             before, slope, sd = self._regression[name]
             mean = self.density.trend(name, values["feh"])
             for other, weight in zip(before, slope, strict=True):
                 mean = mean + weight * (values[other] - self.density.trend(other, values["feh"]))
             return dist.Normal(mean, sd)
+        return dist.Normal(*self._separate(name, values))
+
+    def log_prob(self, values: Mapping[str, Any], names: Sequence[str]) -> Any:
+        """Ln density of the labels ``names`` at ``values``: the product of their conditionals."""
+        total = self.density.log_prob(values, [name for name in names if name in _CORE])
+        separate = [name for name in names if name not in (*_CORE, *self._regression)]
+        if separate:
+            each = [self._separate(name, values) for name in separate]
+            mean, spread = (jnp.stack(column) for column in zip(*each, strict=True))
+            at = jnp.stack([values[name] for name in separate])
+            total = total + _log_normal((at - mean) / spread, spread)
+        alpha = [name for name in names if name in self._regression]
+        if alpha:
+            every = self.density.alpha
+            share = np.array([self.table["alpha_share"][name] for name in every])
+            gap = jnp.stack([values[name] for name in every])
+            gap = gap - share * self.density.common_trend(values["feh"])
+            rows, sd = self._residuals([every.index(name) for name in alpha])
+            total = total + _log_normal(rows @ gap, sd)
+        return total
+
+    def _residuals(self, chosen: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """(rows, sd): ``rows`` @ differences from the trend are independent unit normals."""
+        rows, sd = np.eye(len(self.density.alpha)), np.ones(len(self.density.alpha))
+        for i, (_, slope, own) in enumerate(self._regression.values()):
+            rows[i, :i], sd[i] = -slope, own
+        return (rows / sd[:, None])[chosen], sd[chosen]
+
+    def _separate(self, name: str, values: Mapping[str, Any]) -> tuple[Array, Array]:
+        """(mean, sd) of a label that is no alpha element."""
+        if name == "vmic":
+            middle = usual_vmic(values["teff"], values["logg"], self.table, xp=jnp)
+            return middle, jnp.asarray(self.table["vmic_half_width"] / np.sqrt(3))
         if name in ("c_fe", "n_fe"):
             return self._light(name, values)
         below = jax.nn.sigmoid((self.table["offset_below_feh"] - values["feh"]) / _TURN_FEH)
         mean = self.table["offset"].get(name, 0.0) * below
-        return dist.Normal(mean, self.table["half_width"][name] / np.sqrt(3))
+        return mean, jnp.asarray(self.table["half_width"][name] / np.sqrt(3))
 
     def alpha_covariance(self, names: tuple[str, ...]) -> Float[np.ndarray, "alpha alpha"]:
         """Covariance of alpha elements at one [Fe/H], dex2: a common part and individual parts."""
@@ -69,8 +103,8 @@ class GaussianDensity:
             result[name] = (names[:i], slope, float(sd))
         return result
 
-    def _light(self, name: str, values: Mapping[str, Array]) -> dist.Normal:
-        """C or N: a normal with the moments of the mixture of normal and carbon-rich stars."""
+    def _light(self, name: str, values: Mapping[str, Array]) -> tuple[Array, Array]:
+        """(mean, sd) of C or N: those of the mixture of normal and carbon-rich stars."""
         table = self.table
         half, (low, high) = table["half_width"][name], table[f"carbon_{name}"]
         share = table["carbon_fraction"] * jax.nn.sigmoid(
@@ -85,4 +119,10 @@ class GaussianDensity:
         mean = (1 - share) * usual + share * centre
         variance = (1 - share) * (spread + usual**2)
         variance = variance + share * ((high - low) ** 2 / 12 + centre**2) - mean**2
-        return dist.Normal(mean, jnp.sqrt(variance))
+        return mean, jnp.sqrt(variance)
+
+
+def _log_normal(z: Array, sd: Array | np.ndarray) -> Array:
+    """Ln density of independent normals: ``z`` are differences from the means in units of sd."""
+    total: Array = -0.5 * jnp.sum(z**2 + np.log(2 * np.pi)) - jnp.sum(jnp.log(sd))
+    return total
