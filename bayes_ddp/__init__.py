@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
+    "CalibrationSettings": "galaxy.control",
     "DistanceSettings": "galaxy.distance_settings",
     "Exact": "inference.samplers",
     "Fixed": "inference.prior",
@@ -31,9 +32,11 @@ _PUBLIC = {
     "Uniform": "inference.prior",
     "WARN": "flags",
     "bounds": "inference.bounds.star",
+    "calibrate": "galaxy.calibrate",
     "compare": "comparison.run",
     "distance": "galaxy.distances",
     "fit": "inference.fit",
+    "load_calibration": "galaxy.calibration_file",
     "load_emulator": "emulator.card",
     "orbits": "galaxy.sampling",
     "read": "spectra.read",
@@ -41,6 +44,7 @@ _PUBLIC = {
     "read_draws": "inference.parts",
     "simulate": "commands.mock",
     "spectrum_model": "inference.model",
+    "weighted_mean": "galaxy.weighted_mean",
 }
 """Public name -> module that holds it."""
 

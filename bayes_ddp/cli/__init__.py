@@ -4,7 +4,17 @@ A module of this package holds signatures and help of related commands; importin
 them with ``app``.
 """
 
-from bayes_ddp.cli import distance, fitting, models, orbits, precision, tables
+from bayes_ddp.cli import calibrate, distance, fitting, models, orbits, precision, tables
 from bayes_ddp.cli.app import app, main
 
-__all__ = ["app", "distance", "fitting", "main", "models", "orbits", "precision", "tables"]
+__all__ = [
+    "app",
+    "calibrate",
+    "distance",
+    "fitting",
+    "main",
+    "models",
+    "orbits",
+    "precision",
+    "tables",
+]

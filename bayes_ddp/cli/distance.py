@@ -24,6 +24,10 @@ def distance(
     hdu: str | None = None,
     column: _Words = None,
     bands: _Words = None,
+    calibration: Path | None = None,
+    offsets: Path | None = None,
+    label_prior: Literal["isochrones", "own"] = "isochrones",
+    weighted_mean: bool = False,
     hide_parallax: bool = False,
     zero_point: float | None = None,
     zero_point_error: float = 0.01,
@@ -67,6 +71,16 @@ def distance(
         Columns with other names, such as G=MY_G,MY_G_ERR J=J,J_ERR parallax=PLX,E_PLX ebv=SFD.
     bands
         Bands to use, of G BP RP J H Ks g r z. By default all that are measured.
+    calibration
+        Empirical magnitudes of `bayes-ddp calibrate` (.nc) instead of stellar evolution. There is
+        no mass and no age then.
+    offsets
+        Calibration whose zero points of the bands are applied to stellar evolution.
+    label_prior
+        How common labels are with --calibration: isochrones, or own, the prior of their fit.
+    weighted_mean
+        The point estimate of the paper, for comparison: weighted mean of spectroscopic and
+        geometric distance. Labels are not updated.
     hide_parallax
         Use no parallaxes.
     zero_point
@@ -99,6 +113,7 @@ def distance(
     """
     start_jax()
     from bayes_ddp.commands.distance import DistanceFiles, columns_of, make_distances
+    from bayes_ddp.commands.distance_models import DistanceModel
     from bayes_ddp.galaxy.bolometric import ALL_BANDS
     from bayes_ddp.galaxy.distance_settings import DistanceSettings
 
@@ -115,6 +130,7 @@ def distance(
         scale=scale,
         pairs=pairs,
         law=law,
+        label_prior=label_prior,
         seed=seed,
     )
     files = DistanceFiles(
@@ -122,6 +138,10 @@ def distance(
     )
     with progress_bar(quiet) as progress:
         figures, text = make_distances(
-            files, settings, systematics=not without_sys, progress=progress
+            files,
+            settings,
+            model=DistanceModel(calibration, offsets, weighted_mean),
+            systematics=not without_sys,
+            progress=progress,
         )
     print_figures(figures, text, json)

@@ -10,12 +10,13 @@ import numpy as np
 from bayes_ddp.catalog.distance import distance_table, dominated_by
 from bayes_ddp.catalog.fits import write_catalogue
 from bayes_ddp.commands.distance_inputs import DistanceInputs, read_distance_inputs
+from bayes_ddp.commands.distance_models import DistanceModel
 from bayes_ddp.files.errors import OutputError
 from bayes_ddp.files.outputs import check_apart, check_replaceable
 from bayes_ddp.flags import WARN
 from bayes_ddp.galaxy.bolometric import ALL_BANDS
 from bayes_ddp.galaxy.distance_settings import DistanceSettings
-from bayes_ddp.galaxy.distances import distances_of, with_zero_points
+from bayes_ddp.galaxy.distances import with_zero_points
 from bayes_ddp.galaxy.draws import write_draws
 from bayes_ddp.galaxy.records import DistancePosterior
 
@@ -50,16 +51,20 @@ def make_distances(
     files: DistanceFiles,
     settings: DistanceSettings,
     *,
+    model: DistanceModel | None = None,
     systematics: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Compute and write the distances of a catalogue; (figures, text to print).
 
-    systematics : include the errors in columns ``_SYS`` of the catalogue.
+    model : of the magnitudes, by default stellar evolution. systematics : include the errors in
+    columns ``_SYS`` of the catalogue.
 
     Raises OutputError before the work where a file would be replaced that must not be.
     """
     _check(files)
+    model = model or DistanceModel()
+    settings = model.settings(settings)
     files.output.parent.mkdir(parents=True, exist_ok=True)
     inputs = read_distance_inputs(
         files.catalogue,
@@ -71,8 +76,8 @@ def make_distances(
         systematics=systematics,
     )
     photometry = with_zero_points(inputs.photometry, settings)
-    posterior = distances_of(inputs.labels, photometry, settings, progress=progress)
-    cards = provenance(inputs, settings, systematics=systematics)
+    posterior = model.distances(inputs.labels, photometry, settings, progress=progress)
+    cards = provenance(inputs, settings, systematics=systematics) | model.cards()
     bits = inputs.columns.get("warn")
     table = distance_table(
         posterior, inputs.identifiers, None if bits is None else np.ma.filled(bits, 0)

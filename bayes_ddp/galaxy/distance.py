@@ -15,8 +15,9 @@ from bayes_ddp.galaxy.members import Model
 from bayes_ddp.galaxy.observed import Observed
 from bayes_ddp.galaxy.records import DistancePosterior
 from bayes_ddp.galaxy.rounds import sample_rounds
+from bayes_ddp.galaxy.sample import Sampled
 
-__all__ = ["load_model", "sample_distances"]
+__all__ = ["load_model", "record_of", "sample_distances", "star_keys"]
 
 
 @cache
@@ -43,7 +44,11 @@ def sample_distances(
         raise RuntimeError(
             "Distances need float64: call jax.config.update('jax_enable_x64', True) first."
         )
-    found = sample_rounds(stars, model, _keys(ids, seed), draws=draws)
+    return record_of(ids, sample_rounds(stars, model, star_keys(ids, seed), draws=draws))
+
+
+def record_of(ids: np.ndarray, found: Sampled) -> DistancePosterior:
+    """The record of draws [star draw]; diagnostics as in ``sample_distances``."""
     core = np.swapaxes(found.core, 0, 1)
     quantities = {
         "dist": 10 ** (0.2 * found.modulus.T - 2),
@@ -71,7 +76,7 @@ def sample_distances(
     )
 
 
-def _keys(ids: np.ndarray, seed: int) -> jax.Array:
+def star_keys(ids: np.ndarray, seed: int) -> jax.Array:
     """[star] keys: the seed's, folded with two words of the SHA-256 of each identifier."""
     digests = [hashlib.sha256(str(name).encode()).digest()[:8] for name in ids]
     words = jnp.asarray(np.frombuffer(b"".join(digests), "<u4").reshape(-1, 2))

@@ -12,7 +12,7 @@ __all__ = ["age_is_known", "check_distances", "parallax_share"]
 
 _FEWEST = 100.0  # effective proposals
 _POOR = 5.0  # mean chi2 per band
-_MANY = 0.05  # of the posterior
+_MANY, _MOSTLY = 0.05, 0.5  # of the posterior
 _NARROWER = 0.7
 """An age is known if its standard deviation is below this fraction of the prior's."""
 
@@ -79,6 +79,8 @@ def check_distances(
     """[star] int64, the bits of ``WARN`` of a record whose diagnostics are complete."""
     figures, dist = record.diagnostics, record["dist"]
     missing = ~np.isfinite(dist).all(axis=0) | ~np.isfinite(figures["ess"])
+    outside = figures.get("outside", np.zeros(len(record)))
+    missing |= outside > _MOSTLY
     modulus, teff = 5 * np.log10(dist) + 10, record.labels[..., 0]
     off = (modulus < MODULUS[1]) | (modulus > MODULUS[-2])
     off |= (teff < _TEFF[0]) | (teff > _TEFF[1])
@@ -91,7 +93,7 @@ def check_distances(
         (WARN.PARALLAX_WARN, parallax_used & suspect),
         (WARN.PHOTOMETRY_WARN, poor & (figures["bands"] > 0)),
         (WARN.NO_PHOTOMETRY, figures["bands"] == 0),
-        (WARN.DISTANCE_EDGE, off.mean(axis=0) > _MANY),
+        (WARN.DISTANCE_EDGE, (off.mean(axis=0) > _MANY) | (outside > _MANY)),
     ):
         warn |= np.where(condition & ~missing, int(bit), 0)
     return warn | np.where(missing, int(WARN.NO_DISTANCE), 0)

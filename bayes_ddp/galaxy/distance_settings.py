@@ -7,7 +7,7 @@ import numpy as np
 
 from bayes_ddp.galaxy.bolometric import ALL_BANDS, Law
 
-__all__ = ["FLOORS", "DistanceSettings"]
+__all__ = ["EMPIRICAL_FLOORS", "FLOORS", "DistanceSettings"]
 
 Prior = Literal["galaxy", "exponential"]
 """Prior of distances."""
@@ -28,6 +28,9 @@ FLOORS = {
 The magnitudes of the Legacy Surveys are predicted from Gaia's bands, which is good to 0.1 mag.
 """
 
+EMPIRICAL_FLOORS = dict.fromkeys(ALL_BANDS, 0.002)
+"""The same for empirical magnitudes, whose intrinsic scatter has what the errors lack."""
+
 
 @dataclass(frozen=True)
 class DistanceSettings:
@@ -41,7 +44,8 @@ class DistanceSettings:
     known; None takes 0 and sets a bit. zero_point_error : mas, standard deviation of an
     error of the zero point that all stars share. ruwe : limit above which the error of the
     parallax is multiplied by RUWE and a bit is set. offsets : mag per band of ``ALL_BANDS``, which
-    are subtracted from the magnitudes. seed : of the draws.
+    are subtracted from the magnitudes. label_prior : with empirical magnitudes, how common labels
+    are: as on isochrones, or as the prior of their fit has it. seed : of the draws.
     """
 
     draws: int = 256
@@ -57,6 +61,7 @@ class DistanceSettings:
     zero_point_error: float = 0.01
     ruwe: float = 1.4
     offsets: tuple[float, ...] = (0.0,) * len(ALL_BANDS)
+    label_prior: Literal["isochrones", "own"] = "isochrones"
     seed: int = 1
 
     def __post_init__(self) -> None:

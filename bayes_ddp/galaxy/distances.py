@@ -12,6 +12,7 @@ function and the Galaxy as the only priors of the core. Draws: ``sample``.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -23,11 +24,15 @@ from bayes_ddp.flags import WARN
 from bayes_ddp.galaxy.bolometric import ALL_BANDS
 from bayes_ddp.galaxy.distance import load_model, sample_distances
 from bayes_ddp.galaxy.distance_checks import age_is_known, check_distances, parallax_share
-from bayes_ddp.galaxy.distance_settings import FLOORS, DistanceSettings
+from bayes_ddp.galaxy.distance_settings import EMPIRICAL_FLOORS, FLOORS, DistanceSettings
+from bayes_ddp.galaxy.empirical import Calibration
+from bayes_ddp.galaxy.label_density import load_label_density
 from bayes_ddp.galaxy.label_draws import LabelDraws, draws_of_posterior
+from bayes_ddp.galaxy.label_moments import with_own_prior
 from bayes_ddp.galaxy.observed import Observed, make_tables
 from bayes_ddp.galaxy.photometry import Photometry, photometry_of
 from bayes_ddp.galaxy.records import DistancePosterior
+from bayes_ddp.galaxy.sample_empirical import sample_empirical
 from bayes_ddp.inference.posterior import Posterior
 
 __all__ = ["distance", "distances_of", "observe", "with_zero_points"]
@@ -43,6 +48,7 @@ def distance(
     photometry: Photometry | Mapping[str, np.ndarray],
     settings: DistanceSettings | None = None,
     *,
+    calibration: Calibration | None = None,
     vrad: np.ndarray | None = None,
     errors: np.ndarray | None = None,
     progress: Progress | None = None,
@@ -58,6 +64,9 @@ def distance(
         Surveys is read with ``photometry_of``.
     settings
         By default the thin disc, thick disc and halo as prior, and all bands.
+    calibration
+        Empirical magnitudes (``load_calibration``) instead of stellar evolution. Mass and age
+        are NaN then, and so is a star whose labels no control star has (docs/calibration.md).
     vrad : [star], km/s
         Velocity of the input spectra, to which those of the posterior are relative; orbits
         need it.
@@ -72,7 +81,8 @@ def distance(
         by linear regression. A star without labels is NaN, with the bit NO_DISTANCE.
         Diagnostics [star]: ``ess``, ``p_binary``, ``log_evidence``, ``chi2`` (of the magnitudes,
         mean), ``bands`` (number used), ``f_parallax`` (share of the information on the distance
-        that is the parallax's), ``prior_share`` (of the labels), ``age_known``.
+        that is the parallax's), ``prior_share`` (of the labels), ``age_known``; with a calibration
+        ``outside`` (share of the draws whose labels no control star has).
 
     Raises ValueError where the numbers of stars differ or labels are missing, RuntimeError
     without float64.
@@ -88,7 +98,9 @@ def distance(
             f"Labels of {len(posterior)} stars and photometry of {len(photometry)}: match them "
             "first, so that row i of both is the same star."
         )
-    return distances_of(posterior, photometry, settings, progress=progress)
+    return distances_of(
+        posterior, photometry, settings, calibration=calibration, progress=progress
+    )
 
 
 def distances_of(
@@ -96,22 +108,18 @@ def distances_of(
     photometry: Photometry,
     settings: DistanceSettings,
     *,
+    calibration: Calibration | None = None,
     progress: Progress | None = None,
 ) -> DistancePosterior:
     """As ``distance``, for records of the same length."""
     photometry = with_zero_points(photometry, settings)
-    stars = observe(labels, photometry, settings)
+    stars, sample = _prepared(labels, photometry, settings, calibration=calibration)
     rows = np.flatnonzero(labels.known)
-    model = load_model(settings.law, settings.pairs)
     parts: list[DistancePosterior] = []
     for done in range(0, len(rows), _STARS):
         some = rows[done : done + _STARS]
         batch = jax.tree.map(lambda x, rows=some: jnp.asarray(x)[rows], stars)
-        parts.append(
-            sample_distances(
-                labels.ids[some], batch, model, draws=settings.draws, seed=settings.seed
-            )
-        )
+        parts.append(sample(labels.ids[some], batch, draws=settings.draws, seed=settings.seed))
         if progress:
             progress("distances", done + len(some), len(rows))
     whole = _spread(parts, rows, labels, settings=settings)
@@ -128,8 +136,38 @@ def with_zero_points(photometry: Photometry, settings: DistanceSettings) -> Phot
     return replace(photometry, zero_point=zero)
 
 
-def observe(labels: LabelDraws, photometry: Photometry, settings: DistanceSettings) -> Observed:
-    """What the sampler takes, [star]; finite also where a star is not known."""
+def _prepared(
+    labels: LabelDraws,
+    photometry: Photometry,
+    settings: DistanceSettings,
+    *,
+    calibration: Calibration | None,
+) -> tuple[Observed, Callable[..., DistancePosterior]]:
+    """(what is observed, the function that draws from identifiers and stars)."""
+    if calibration is None:
+        model = load_model(settings.law, settings.pairs)
+        return observe(labels, photometry, settings), partial(sample_distances, model=model)
+    plain = replace(settings, offsets=(0.0,) * len(ALL_BANDS))
+    stars = observe(labels, photometry, plain, floors=EMPIRICAL_FLOORS)
+    stars = replace(stars, ivar=stars.ivar * calibration.model.known)
+    if settings.label_prior == "own":
+        stars = with_own_prior(stars, labels)
+        return stars, partial(sample_empirical, calibration=calibration)
+    density = load_label_density()
+    return stars, partial(sample_empirical, calibration=calibration, density=density)
+
+
+def observe(
+    labels: LabelDraws,
+    photometry: Photometry,
+    settings: DistanceSettings,
+    *,
+    floors: Mapping[str, float] = FLOORS,
+) -> Observed:
+    """What the sampler takes, [star]; finite also where a star is not known.
+
+    floors : band -> mag, added in quadrature to the errors.
+    """
     placed = np.isfinite(photometry.ra) & np.isfinite(photometry.dec)
     sky = SkyCoord(
         np.where(placed, photometry.ra, 0.0) * u.deg,
@@ -140,8 +178,8 @@ def observe(labels: LabelDraws, photometry: Photometry, settings: DistanceSettin
     scale = settings.scale if settings.prior == "exponential" else None
     used = np.isfinite(photometry.magnitude) & np.isfinite(photometry.error)
     used &= np.array([band in settings.bands for band in ALL_BANDS])
-    floors = np.array([FLOORS[band] for band in ALL_BANDS])
-    variance = np.where(used, photometry.error, 1.0) ** 2 + floors**2
+    least = np.array([floors[band] for band in ALL_BANDS])
+    variance = np.where(used, photometry.error, 1.0) ** 2 + least**2
     magnitude = photometry.magnitude - np.array(settings.offsets)
     parallax, sd = _parallaxes(photometry, settings)
     known = labels.known
@@ -189,7 +227,7 @@ def _spread(
     names = ("dist", "ebv", "m_g", "m_ks", "mass", "age", "mass_ratio")
     quantities = {n: whole([p.quantities[n] for p in parts], 1, (draws, size)) for n in names}
     quantities["vrad"] = labels.vrad
-    kinds = ("ess", "p_binary", "log_evidence", "chi2")
+    kinds = [*parts[0].diagnostics] if parts else ["ess", "p_binary", "log_evidence", "chi2"]
     return DistancePosterior(
         ids=np.asarray(labels.ids, str),
         log_weight=np.zeros((draws, size)),

@@ -49,6 +49,20 @@ class Bands(eqx.Module):
         sums = [jnp.sum(p) for p in (w, w * r, w * r * r, w * k, w * k * r, w * k * k)]
         return cls(centre, *sums)
 
+    @classmethod
+    def correlated(cls, away: Array, slope: Array, precision: Array) -> "Bands":
+        """Sums for errors that are correlated between bands.
+
+        away : [band], magnitudes less absolute ones with A(0). slope : [band], extinction per
+        E(B-V). precision : [band band], inverse covariance, with rows and columns of 0 for bands
+        that are not used.
+        """
+        row = jnp.sum(precision, axis=1)
+        centre = row @ away / jnp.maximum(jnp.sum(row), 1e-12)
+        r, k = away - centre, slope
+        both = precision @ k
+        return cls(centre, jnp.sum(row), row @ r, r @ precision @ r, row @ k, both @ r, both @ k)
+
 
 class Nodes(eqx.Module):
     """The integrand of one star, labels, mass and companion, [node] of the distance modulus.

@@ -9,6 +9,7 @@ Densities: Jurić et al. (2008) and Bland-Hawthorn & Gerhard (2016) for the disc
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
@@ -52,10 +53,13 @@ class Population:
         ends = ndtr((np.array([0.1, OLDEST]) - mean) / sd)
         return np.diff(below) / (ends[1] - ends[0])
 
-    def density_of_metals(self, mh: np.ndarray) -> np.ndarray:
-        """Density of [M/H] per dex; 2 % of the stars are spread evenly from -4 to 0.5."""
+    def density_of_metals(self, mh: Any, *, xp: Any = np) -> Any:
+        """Density of [M/H] per dex; 2 % of the stars are spread evenly from -4 to 0.5.
+
+        xp : ``numpy``, or ``jax.numpy`` inside ``jit``.
+        """
         mean, sd = self.mh
-        usual = np.exp(-0.5 * ((mh - mean) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
+        usual = xp.exp(-0.5 * ((mh - mean) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
         return 0.98 * usual + 0.02 / 4.5
 
 
