@@ -22,7 +22,7 @@ from bayes_ddp.commands.distance_inputs import photometry_of_stars, systematic_e
 from bayes_ddp.commands.distance_pictures import draw_distances
 from bayes_ddp.commands.joins import identifiers_of, joined_table
 from bayes_ddp.commands.orbit_pictures import draw_orbits
-from bayes_ddp.commands.orbits import chosen_selections, masses_of
+from bayes_ddp.commands.orbits import masses_of
 from bayes_ddp.commands.step_files import (
     fingerprint,
     remove_others,
@@ -30,12 +30,12 @@ from bayes_ddp.commands.step_files import (
     stored,
     stored_cards,
 )
+from bayes_ddp.commands.step_settings import digest_of, model_of, selections_of
 from bayes_ddp.files.outputs import check_apart, check_replaceable
 from bayes_ddp.files.paths import check_file
-from bayes_ddp.galaxy.distances import distances_of, with_zero_points
+from bayes_ddp.galaxy.distances import with_zero_points
 from bayes_ddp.galaxy.draws import read_distance_draws, read_orbit_draws
 from bayes_ddp.galaxy.label_draws import draws_of_posterior
-from bayes_ddp.galaxy.membership import Box, Selection
 from bayes_ddp.galaxy.motion import Astrometry, astrometry_of
 from bayes_ddp.galaxy.photometry import Photometry
 from bayes_ddp.galaxy.records import (
@@ -94,7 +94,8 @@ def check_steps(settings: config.Run) -> None:
     if settings.distance is None:
         return
     output = Path(settings.output.directory)
-    inputs = [settings.distance.photometry]
+    step = settings.distance
+    inputs = [step.photometry, step.calibration, step.offsets_of]
     if settings.orbit:
         inputs.append(settings.orbit.astrometry)
     for path in filter(None, inputs):
@@ -166,14 +167,17 @@ def _one_part(
     ids = identifiers_of(columns, part.posterior.ids)
     photometry = stars.photometry.take(rows)
     errors = systematic_errors(columns, part.posterior.names) if step.systematics else None
-    mark = fingerprint(part.fingerprint, step.settings, photometry, errors=errors)
+    model = model_of(step)
+    settings = model.settings(step.settings)
+    before = f"{part.fingerprint} {digest_of(step.calibration)}"
+    mark = fingerprint(before, settings, photometry, errors=errors)
     file = path.parents[1] / "distance" / path.name
     distance = stored(file, mark, read_distance_draws)
     if distance is None:
         labels = draws_of_posterior(
-            part.posterior, number=step.settings.draws, errors=errors, vrad=part.vrad
+            part.posterior, number=settings.draws, errors=errors, vrad=part.vrad
         )
-        distance = distances_of(labels, photometry, step.settings)
+        distance = model.distances(labels, photometry, settings)
         distance = replace(distance, warn=distance.warn | part.posterior.warn)
         store(file, distance, mark)
         distance = read_distance_draws(file)  # float32, as a run that resumes has them
@@ -223,12 +227,6 @@ def _orbits(
     return found
 
 
-def selections_of(step: OrbitStep) -> dict[str, Selection]:
-    """The selections of a step, those by name and the boxes."""
-    boxes: dict[str, Selection] = {name: Box(limits) for name, limits in step.box.items()}
-    return chosen_selections(step.settings.preset, step.select, boxes)
-
-
 def _written(
     outcome: Outcome, stars: _Joined, results: _Results
 ) -> tuple[dict[str, Any], list[str]]:
@@ -243,6 +241,7 @@ def _written(
         "DPAIRS": step.settings.pairs,
         "DSEED": step.settings.seed,
         "DSYS": step.systematics,
+        **model_of(step).cards(),
     }
     write_catalogue(table, output / "distances.fits", cards)
     known = np.isfinite(np.asarray(table["DIST_P50"]))

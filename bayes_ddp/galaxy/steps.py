@@ -19,13 +19,17 @@ class DistanceStep:
 
     photometry : table to join; by default the columns of the input. hdu : its extension. column :
     band or quantity -> (column, column of its error), for other names. systematics : include the
-    errors ``_SYS`` of the catalogue. settings : further keys of the table.
+    errors ``_SYS`` of the catalogue. calibration : file of ``bayes-ddp calibrate`` with empirical
+    magnitudes; offsets_of : such a file whose band zero points stellar evolution gets. settings :
+    further keys of the table.
     """
 
     photometry: str | None = None
     hdu: str | None = None
     column: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     systematics: bool = True
+    calibration: str | None = None
+    offsets_of: str | None = None
     settings: DistanceSettings = field(default_factory=DistanceSettings)
 
 
@@ -55,11 +59,16 @@ def distance_step(table: Any, *, where: str, base: Path) -> DistanceStep:
     unknown = [name for name in pairs if name not in (*ALL_BANDS, *_QUANTITIES)]
     if unknown:
         raise ValueError(f"{where}: 'column': {unknown} are none of {(*ALL_BANDS, *_QUANTITIES)}.")
-    if "photometry" in own:
-        own["photometry"] = str(base / own["photometry"])
+    own |= {name: str(base / own[name]) for name in _FILES if name in own}
+    if "calibration" in own and "offsets_of" in own:
+        raise ValueError(
+            f"{where}: 'calibration' and 'offsets_of' exclude each other: empirical magnitudes "
+            "include the zero points. Leave one of them out."
+        )
     return DistanceStep(column=pairs, settings=_settings(DistanceSettings, rest, where), **own)
 
 
+_FILES = ("photometry", "calibration", "offsets_of")
 _QUANTITIES = ("parallax", "zero_point", "ruwe", "ebv")
 
 
@@ -111,7 +120,7 @@ def _divided(
         if key not in own and key not in rest:
             hint = did_you_mean(key, [*own, *rest])
             raise ValueError(f"{where}: '{key}' is not an option.{hint} Options: {[*own, *rest]}.")
-        if key in ("photometry", "astrometry", "hdu") and not isinstance(value, str):
+        if key in (*_FILES, "astrometry", "hdu") and not isinstance(value, str):
             raise ValueError(f"{where}: '{key}' is a name, got {value!r}.")
     return {k: v for k, v in table.items() if k in own}, {
         k: v for k, v in table.items() if k in rest

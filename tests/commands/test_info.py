@@ -167,6 +167,18 @@ def test_model_is_told_by_labels_validation_and_limits(name, models):
     assert max(map(len, text.splitlines())) < 100
 
 
+def test_corrected_model_lists_its_stars_ranges_and_cross_validation() -> None:
+    figures, text = told("desi")
+    lines = text.splitlines()
+    source = figures["correction"]["sources"]["MILES"]
+    assert f"MILES: {source['stars']} stars, 3591-7400 Å" in text and "TEFF" in text
+    row = figures["correction"]["validation"]["MILES"]["teff"]
+    line = next(line for line in lines if line.startswith("  teff") and f"{row[5]:.1f}" in line)
+    assert [float(word) for word in line.split()[1:]] == [row[4], row[1], row[2], row[5], row[6]]
+    assert "corrected from" not in told("desi-physics")[1]
+    assert max(map(len, lines)) < 100
+
+
 @pytest.mark.parametrize("name", ["physics-lte", "held-out"])
 def test_set_of_physical_spectra_is_told(name):
     figures, text = told(name)

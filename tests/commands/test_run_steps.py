@@ -162,14 +162,14 @@ def test_draws_of_distance_and_orbit_are_aligned_with_those_of_the_labels(made, 
 
 def test_a_repeated_step_gives_the_same_bytes_and_computes_nothing(made, folder, monkeypatch):
     before = digests(folder)
-    monkeypatch.setattr("bayes_ddp.commands.run_steps.distances_of", None)
+    monkeypatch.setattr("bayes_ddp.commands.distance_models.distances_of", None)
     monkeypatch.setattr("bayes_ddp.commands.run_steps.orbits_and_accuracy", None)
     steps(folder)
     assert digests(folder) == before
 
 
 def test_another_setting_of_orbits_leaves_the_distances(made, folder, monkeypatch):
-    monkeypatch.setattr("bayes_ddp.commands.run_steps.distances_of", None)
+    monkeypatch.setattr("bayes_ddp.commands.distance_models.distances_of", None)
     before = {k: v for k, v in digests(folder).items() if "orbit" not in k}
     steps(folder, preset="sgrA")
     after = {k: v for k, v in digests(folder).items() if "orbit" not in k}
@@ -199,6 +199,7 @@ def test_orbits_need_distances_and_draws(folder):
         ({"distance": {"priro": "galaxy"}}, "Did you mean 'prior'"),
         ({"distance": {"draws": "many"}}, "'draws' = 'many'"),
         ({"distance": {"column": {"V": "MAG"}}}, "are none of"),
+        ({"distance": {"calibration": "a.nc", "offsets_of": "b.nc"}}, "exclude each other"),
         ({"distance": {}, "orbit": {"box": {"a": {"ecc": [1.0]}}}}, "orbit.box.a"),
     ):
         with pytest.raises(config.ConfigError, match=text):

@@ -4,6 +4,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from bayes_ddp.commands.info.correction import correction_lines
 from bayes_ddp.emulator.card import read_card
 
 __all__ = ["describe_model"]
@@ -37,7 +38,7 @@ def describe_model(folder: Path) -> tuple[dict[str, Any], list[str]]:
             lines.append(f"  {key.replace('_', ' ')}: {card[key]}")
     if network:
         lines += ["", *_label_table(card), "", *_validation_table(card.get("validation", {}))]
-        lines += ["", *_mismatch(card.get("mismatch"))]
+        lines += ["", *_mismatch(card.get("mismatch")), *correction_lines(card)]
     if card.get("not_for"):
         lines += ["", "Not for:"]
         for text in card["not_for"]:
