@@ -21,7 +21,7 @@ from bayes_ddp.inference.templates import best_template
 
 __all__ = ["Fit", "first_start", "fit_stars"]
 
-_MAX_STEPS = 30
+_MAX_STEPS = 60
 _NEAR = 3e-3
 """Undamped predicted decrease, nats, below which a star has converged: 0.08 sigma. Below it the
 gradient decides whether a step is accepted, since changes of the cost are smaller than its noise.
