@@ -24,6 +24,8 @@ def distance(
     hdu: str | None = None,
     column: _Words = None,
     bands: _Words = None,
+    dust_map: str | None = None,
+    dust_scale: float = 1.0,
     calibration: Path | None = None,
     offsets: Path | None = None,
     label_prior: Literal["isochrones", "own"] = "isochrones",
@@ -71,6 +73,10 @@ def distance(
         Columns with other names, such as G=MY_G,MY_G_ERR J=J,J_ERR parallax=PLX,E_PLX ebv=SFD.
     bands
         Bands to use, of G BP RP J H Ks g r z. By default all that are measured.
+    dust_map
+        Map of the package dustmaps with its class, such as sfd.SFDQuery, instead of a column EBV.
+    dust_scale
+        Factor that brings the map to the scale of SFD; 1.163 for maps of true E(B-V).
     calibration
         Empirical magnitudes of `bayes-ddp calibrate` (.nc) instead of stellar evolution. There is
         no mass and no age then.
@@ -134,7 +140,15 @@ def distance(
         seed=seed,
     )
     files = DistanceFiles(
-        catalogue, photometry, output, draws, hdu, columns_of(column or []), pictures
+        catalogue,
+        photometry,
+        output,
+        draws,
+        hdu,
+        columns_of(column or []),
+        pictures,
+        dust_map,
+        dust_scale,
     )
     with progress_bar(quiet) as progress:
         figures, text = make_distances(

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayes_ddp.catalog.distance import distance_table, dominated_by
 from bayes_ddp.catalog.fits import write_catalogue
-from bayes_ddp.commands.distance_inputs import DistanceInputs, read_distance_inputs
+from bayes_ddp.commands.distance_inputs import DistanceInputs, read_distance_inputs, with_dust
 from bayes_ddp.commands.distance_models import DistanceModel
 from bayes_ddp.files.errors import OutputError
 from bayes_ddp.files.outputs import check_apart, check_replaceable
@@ -30,7 +30,8 @@ class DistanceFiles:
     catalogue : with labels. photometry : table to join; None where the catalogue has the columns
     itself. output : FITS table to write; draws go beside it as .nc. draws : folder OUTPUT/draws of
     the run, by default beside the catalogue. hdu : extension of the photometry. columns : band or
-    quantity -> columns of the photometry with other names. pictures : folder.
+    quantity -> columns of the photometry with other names. pictures : folder. dust_map,
+    dust_scale : arguments of ``ebv_of_map``, instead of a column of E(B-V).
     """
 
     catalogue: Path
@@ -40,6 +41,8 @@ class DistanceFiles:
     hdu: str | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     pictures: Path | None = None
+    dust_map: str | None = None
+    dust_scale: float = 1.0
 
     @property
     def distance_draws(self) -> Path:
@@ -75,7 +78,8 @@ def make_distances(
         number=settings.draws,
         systematics=systematics,
     )
-    photometry = with_zero_points(inputs.photometry, settings)
+    photometry = with_dust(inputs.photometry, files.dust_map, files.dust_scale)
+    photometry = with_zero_points(photometry, settings)
     posterior = model.distances(inputs.labels, photometry, settings, progress=progress)
     cards = provenance(inputs, settings, systematics=systematics) | model.cards()
     bits = inputs.columns.get("warn")

@@ -14,6 +14,7 @@ from bayes_ddp.catalog.fits import read_catalogue
 from bayes_ddp.catalog.table import unpack_covariance
 from bayes_ddp.commands.joins import identifiers_of, joined_table, names_of
 from bayes_ddp.files.errors import BadFileError
+from bayes_ddp.galaxy.dust_maps import ebv_of_map
 from bayes_ddp.galaxy.label_draws import (
     LabelDraws,
     draws_of_moments,
@@ -25,7 +26,13 @@ from bayes_ddp.inference.posterior import concatenate
 from bayes_ddp.tables.read import Content, read_columns
 from bayes_ddp.tables.values import real
 
-__all__ = ["DistanceInputs", "photometry_of_stars", "read_distance_inputs", "systematic_errors"]
+__all__ = [
+    "DistanceInputs",
+    "photometry_of_stars",
+    "read_distance_inputs",
+    "systematic_errors",
+    "with_dust",
+]
 
 _ALIASES = {
     "teff": ("teff", "teff_k"),
@@ -118,6 +125,13 @@ def photometry_of_stars(
     found = photometry_of(theirs, names=names, where=str(photometry)).take(rows)
     own = photometry_of(columns, where=str(catalogue), empty=True)
     return found.filled(own), by
+
+
+def with_dust(photometry: Photometry, name: str | None, scale: float) -> Photometry:
+    """The photometry with E(B-V) of a map of ``dustmaps``; unchanged without one."""
+    if name is None:
+        return photometry
+    return replace(photometry, ebv=ebv_of_map(name, photometry.ra, photometry.dec, scale=scale))
 
 
 def systematic_errors(columns: Content, names: Sequence[str]) -> np.ndarray:

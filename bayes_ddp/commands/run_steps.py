@@ -18,7 +18,7 @@ from bayes_ddp import config
 from bayes_ddp.catalog.distance import distance_table
 from bayes_ddp.catalog.fits import write_catalogue
 from bayes_ddp.catalog.orbits import orbit_table
-from bayes_ddp.commands.distance_inputs import photometry_of_stars, systematic_errors
+from bayes_ddp.commands.distance_inputs import photometry_of_stars, systematic_errors, with_dust
 from bayes_ddp.commands.distance_pictures import draw_distances
 from bayes_ddp.commands.joins import identifiers_of, joined_table
 from bayes_ddp.commands.orbit_pictures import draw_orbits
@@ -138,6 +138,7 @@ def _join(outcome: Outcome, step: DistanceStep, orbit: OrbitStep | None) -> _Joi
     photometry, by = photometry_of_stars(
         columns, outcome.path, path, hdu=step.hdu, names=step.column
     )
+    photometry = with_dust(photometry, step.dust_map, step.dust_scale)
     cards = {"DJOINED": by}
     motion = None
     if orbit:

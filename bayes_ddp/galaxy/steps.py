@@ -20,8 +20,9 @@ class DistanceStep:
     photometry : table to join; by default the columns of the input. hdu : its extension. column :
     band or quantity -> (column, column of its error), for other names. systematics : include the
     errors ``_SYS`` of the catalogue. calibration : file of ``bayes-ddp calibrate`` with empirical
-    magnitudes; offsets_of : such a file whose band zero points stellar evolution gets. settings :
-    further keys of the table.
+    magnitudes; offsets_of : such a file whose band zero points stellar evolution gets. dust_map,
+    dust_scale : arguments of ``ebv_of_map``, instead of a column of E(B-V). settings : further
+    keys of the table.
     """
 
     photometry: str | None = None
@@ -30,6 +31,8 @@ class DistanceStep:
     systematics: bool = True
     calibration: str | None = None
     offsets_of: str | None = None
+    dust_map: str | None = None
+    dust_scale: float = 1.0
     settings: DistanceSettings = field(default_factory=DistanceSettings)
 
 
@@ -59,6 +62,9 @@ def distance_step(table: Any, *, where: str, base: Path) -> DistanceStep:
     unknown = [name for name in pairs if name not in (*ALL_BANDS, *_QUANTITIES)]
     if unknown:
         raise ValueError(f"{where}: 'column': {unknown} are none of {(*ALL_BANDS, *_QUANTITIES)}.")
+    scale = own.get("dust_scale", 1.0)
+    if not isinstance(scale, int | float) or not scale > 0:
+        raise ValueError(f"{where}: 'dust_scale' = {scale!r}; give a factor such as 1.0.")
     own |= {name: str(base / own[name]) for name in _FILES if name in own}
     if "calibration" in own and "offsets_of" in own:
         raise ValueError(
@@ -120,7 +126,7 @@ def _divided(
         if key not in own and key not in rest:
             hint = did_you_mean(key, [*own, *rest])
             raise ValueError(f"{where}: '{key}' is not an option.{hint} Options: {[*own, *rest]}.")
-        if key in (*_FILES, "astrometry", "hdu") and not isinstance(value, str):
+        if key in (*_FILES, "astrometry", "hdu", "dust_map") and not isinstance(value, str):
             raise ValueError(f"{where}: '{key}' is a name, got {value!r}.")
     return {k: v for k, v in table.items() if k in own}, {
         k: v for k, v in table.items() if k in rest
