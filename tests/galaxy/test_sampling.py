@@ -175,3 +175,23 @@ def test_true_orbits_are_covered(relative: float) -> None:
         for part in (use, use & (middle > np.median(middle[use]))):
             share = inside[part].mean()
             assert abs(share - 0.68) < 5 * np.sqrt(0.68 * 0.32 / part.sum()), (name, share)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["McMillan17", "MWPotential2014 + DehnenBarPotential"])
+def test_potentials_of_galpy_are_found_by_name(name: str) -> None:
+    """Stars of the disc have similar orbits in all models of the Milky Way; J_phi is the same."""
+    size, draws = 3, 4
+    place = Cylindrical(
+        np.array([7.5, 8.5, 9.0]), np.zeros(3), np.array([0.1, -0.2, 0.3]), *np.zeros((3, 3))
+    )
+    place = place._replace(v_phi=np.array([215.0, 225.0, 205.0]), v_R=np.array([10.0, -20.0, 5.0]))
+    sky = observed(place, GALPY2014)
+    distance, astrometry = measured(sky, error=0.01, relative=0.01, seed=3, draws=draws)
+    usual = orbits(distance, astrometry, FAST)
+    other = orbits(distance, astrometry, OrbitSettings(check=0, potential=name))
+    assert other["ecc"].shape == (draws, size) and np.isfinite(other["ecc"]).all()
+    np.testing.assert_allclose(other["j_phi"], usual["j_phi"], rtol=1e-6)
+    # a bar changes e by up to 0.1 at 7.5 kpc, near its outer Lindblad resonance
+    assert np.abs(other["ecc"] - usual["ecc"]).max() < 0.15
+    assert np.abs(other["r_apo"] / usual["r_apo"] - 1).max() < 0.1
