@@ -111,7 +111,7 @@ def test_questions_without_an_answer_get_a_sentence(words, text):
 @pytest.mark.slow
 @pytest.mark.xfail(
     strict=True,
-    reason="fits of Al scatter by 12 %, of O by 8 % and of N by 7 % more than the bound; others agree",
+    reason="fits scatter more than the bound by 12 % (Al), 8 % (O) and 7 % (N); others agree",
 )
 def test_sandwich_is_the_scatter_of_fits_of_repeats():
     """2,000 fits at S/N 100, labels with a bound below a tenth of their range; 15 labels, 4.5
