@@ -20,7 +20,7 @@ from bayes_ddp.galaxy.distances import with_zero_points
 from bayes_ddp.galaxy.draws import write_draws
 from bayes_ddp.galaxy.records import DistancePosterior
 
-__all__ = ["DistanceFiles", "columns_of", "make_distances"]
+__all__ = ["DistanceFiles", "columns_of", "distance_cards", "make_distances"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def make_distances(
     photometry = with_dust(inputs.photometry, files.dust_map, files.dust_scale)
     photometry = with_zero_points(photometry, settings)
     posterior = model.distances(inputs.labels, photometry, settings, progress=progress)
-    cards = provenance(inputs, settings, systematics=systematics) | model.cards()
+    cards = distance_cards(settings, systematics=systematics) | model.cards()
+    cards |= {"DJOINED": inputs.joined_by, "DLABELS": inputs.labels_from}
     bits = inputs.columns.get("warn")
     table = distance_table(
         posterior, inputs.identifiers, None if bits is None else np.ma.filled(bits, 0)
@@ -90,7 +91,7 @@ def make_distances(
     write_catalogue(table, files.output, cards)
     write_draws(files.distance_draws, posterior, cards)
     written = [files.output, files.distance_draws]
-    if files.pictures:
+    if files.pictures and np.isfinite(posterior["dist"]).any():
         from bayes_ddp.commands.distance_pictures import draw_distances
 
         written += draw_distances(posterior, photometry, files.pictures)
@@ -125,9 +126,7 @@ def _check(files: DistanceFiles) -> None:
         check_replaceable([files.pictures / "distances.png"])
 
 
-def provenance(
-    inputs: DistanceInputs, settings: DistanceSettings, *, systematics: bool
-) -> dict[str, Any]:
+def distance_cards(settings: DistanceSettings, *, systematics: bool) -> dict[str, Any]:
     """Cards of the header: how the distances were made."""
     return {
         "DPRIOR": settings.prior,
@@ -144,8 +143,6 @@ def provenance(
         "DSYS": systematics,
         "DSEED": settings.seed,
         "DNDRAWS": settings.draws,
-        "DJOINED": inputs.joined_by,
-        "DLABELS": inputs.labels_from,
         **{f"DOFF_{b.upper()}"[:8]: v for b, v in _offsets(settings).items()},
     }
 
@@ -180,7 +177,9 @@ def _report(
         "with_distance": int(known.sum()),
         "dominated_by": parts,
         "median_lndist_error": float(np.median(error[known])) if known.any() else None,
-        "median_distance_kpc": float(np.median(posterior["dist"][:, known])),
+        "median_distance_kpc": float(np.median(posterior["dist"][:, known]))
+        if known.any()
+        else None,
         "few_proposals": int(low.sum()),
         "joined_by": inputs.joined_by,
         "labels_from": inputs.labels_from,

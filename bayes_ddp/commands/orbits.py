@@ -20,7 +20,15 @@ from bayes_ddp.galaxy.membership import Box, Selection, check_preset, posterior_
 from bayes_ddp.galaxy.records import DistancePosterior, OrbitPosterior
 from bayes_ddp.galaxy.sampling import OrbitSettings, orbits_and_accuracy
 
-__all__ = ["OrbitFiles", "box_of", "chosen_selections", "draw_columns", "make_orbits", "masses_of"]
+__all__ = [
+    "OrbitFiles",
+    "box_of",
+    "chosen_selections",
+    "draw_columns",
+    "make_orbits",
+    "masses_of",
+    "orbit_cards",
+]
 
 DEFAULT_SELECTION = {"galpy2014": "ges", "sgrA": "ges_sgra"}
 """Preset -> selection that is made without being asked for."""
@@ -74,7 +82,9 @@ def make_orbits(
         inputs.distance, inputs.astrometry, inputs.settings, progress=progress
     )
     masses = masses_of(posterior, inputs.distance, inputs.columns, chosen=chosen)
-    cards = provenance(inputs, chosen, accuracy)
+    cards = orbit_cards(inputs.settings, chosen)
+    cards |= {"JOINEDBY": inputs.joined_by, "DISTFROM": inputs.distances_from}
+    cards |= accuracy.cards() if accuracy else {"NCHECK": 0}
     table = orbit_table(posterior, inputs.identifiers, masses)
     write_catalogue(table, files.output, cards)
     write_draws(files.orbit_draws, posterior, cards)
@@ -171,11 +181,8 @@ def masses_of(
         raise ValueError(str(error.args[0])) from None
 
 
-def provenance(
-    inputs: Inputs, chosen: Mapping[str, Selection], accuracy: Accuracy | None
-) -> dict[str, Any]:
-    """Cards of the header: how the orbits were made, and how good the approximation is."""
-    settings = inputs.settings
+def orbit_cards(settings: OrbitSettings, chosen: Mapping[str, Selection]) -> dict[str, Any]:
+    """Cards of the header: how the orbits were made."""
     cards: dict[str, Any] = {
         "PRESET": settings.preset,
         "POTENTL": settings.potential,
@@ -184,12 +191,10 @@ def provenance(
         "VARYPRE": settings.vary_preset,
         "VFLOOR": settings.vrad_floor,
         "SEED": settings.seed,
-        "JOINEDBY": inputs.joined_by,
-        "DISTFROM": inputs.distances_from,
     }
     for number, (name, box) in enumerate(chosen.items(), 1):
         cards[f"SELECT{number:02d}"] = f"P_{name.upper()}: {box.source or ', '.join(box.columns)}"
-    return cards | (accuracy.cards() if accuracy else {"NCHECK": 0})
+    return cards
 
 
 def _report(

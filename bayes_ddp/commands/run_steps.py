@@ -18,11 +18,12 @@ from bayes_ddp import config
 from bayes_ddp.catalog.distance import distance_table
 from bayes_ddp.catalog.fits import write_catalogue
 from bayes_ddp.catalog.orbits import orbit_table
+from bayes_ddp.commands.distance import distance_cards
 from bayes_ddp.commands.distance_inputs import photometry_of_stars, systematic_errors, with_dust
 from bayes_ddp.commands.distance_pictures import draw_distances
 from bayes_ddp.commands.joins import identifiers_of, joined_table
 from bayes_ddp.commands.orbit_pictures import draw_orbits
-from bayes_ddp.commands.orbits import masses_of
+from bayes_ddp.commands.orbits import masses_of, orbit_cards
 from bayes_ddp.commands.step_files import (
     fingerprint,
     remove_others,
@@ -30,7 +31,7 @@ from bayes_ddp.commands.step_files import (
     stored,
     stored_cards,
 )
-from bayes_ddp.commands.step_settings import digest_of, model_of, selections_of
+from bayes_ddp.commands.step_settings import digest_of, model_of, orbit_settings, selections_of
 from bayes_ddp.files.outputs import check_apart, check_replaceable
 from bayes_ddp.files.paths import check_file
 from bayes_ddp.galaxy.distances import with_zero_points
@@ -44,11 +45,10 @@ from bayes_ddp.galaxy.records import (
     join_distances,
     join_orbits,
 )
-from bayes_ddp.galaxy.sampling import orbits_and_accuracy
+from bayes_ddp.galaxy.sampling import OrbitSettings, orbits_and_accuracy
 from bayes_ddp.galaxy.steps import DistanceStep, OrbitStep
 from bayes_ddp.inference.parts import Part, read_part
 from bayes_ddp.pipeline.run import Outcome
-from bayes_ddp.spectra.surveys import find_survey
 from bayes_ddp.tables.read import Content
 
 __all__ = ["check_steps", "run_steps"]
@@ -186,12 +186,11 @@ def _one_part(
     results.distances.append(distance_table(distance, ids))
     if run.orbit and stars.astrometry:
         orbits = _orbits(
-            run.orbit,
+            orbit_settings(run.orbit, part.survey),
             distance,
             stars.astrometry.take(rows),
             file=path.parents[1] / "orbit" / path.name,
             mark=mark,
-            floor=find_survey(part.survey).vrad_floor,
             results=results,
         )
         selections = selections_of(run.orbit)
@@ -204,18 +203,17 @@ def _one_part(
 
 
 def _orbits(
-    step: OrbitStep,
+    settings: OrbitSettings,
     distance: DistancePosterior,
     astrometry: Astrometry,
     *,
     file: Path,
     mark: str,
-    floor: float,
     results: _Results,
 ) -> OrbitPosterior:
     """Orbits of one part, computed or read; the first part that has orbits is checked."""
-    check = 0 if results.cards.get("NCHECK") else step.settings.check
-    settings = replace(step.settings, vrad_floor=step.settings.vrad_floor or floor, check=check)
+    if results.cards.get("NCHECK"):
+        settings = replace(settings, check=0)
     mark = fingerprint(mark, settings, astrometry)
     found = stored(file, mark, read_orbit_draws)
     if found is None:
@@ -236,14 +234,9 @@ def _written(
     step, orbit = run.distance, run.orbit
     assert step is not None
     table = vstack(results.distances, metadata_conflicts="silent")
-    cards = stars.cards | {
-        "DPRIOR": step.settings.prior,
-        "DLAW": step.settings.law,
-        "DPAIRS": step.settings.pairs,
-        "DSEED": step.settings.seed,
-        "DSYS": step.systematics,
-        **model_of(step).cards(),
-    }
+    model = model_of(step)
+    cards: dict[str, Any] = stars.cards | model.cards()
+    cards |= distance_cards(model.settings(step.settings), systematics=step.systematics)
     write_catalogue(table, output / "distances.fits", cards)
     known = np.isfinite(np.asarray(table["DIST_P50"]))
     by = np.asarray(table["DIST_BY"])
@@ -255,16 +248,14 @@ def _written(
     lines = [f"Distances: {output / 'distances.fits'} ({known.sum()} stars)"]
     if orbit and results.orbits:
         table = vstack(results.orbits, metadata_conflicts="silent")
-        cards |= results.cards | {
-            "PRESET": orbit.settings.preset,
-            "POTENTL": orbit.settings.potential,
-            "ENGINE": orbit.settings.engine,
-        }
+        cards |= results.cards | orbit_cards(
+            orbit_settings(orbit, run.input.survey), selections_of(orbit)
+        )
         write_catalogue(table, output / "orbits.fits", cards)
         number = int(np.isfinite(np.asarray(table["J_PHI_P50"])).sum())
         figures |= {"orbits": str(output / "orbits.fits"), "with_orbit": number}
         lines.append(f"Orbits: {output / 'orbits.fits'} ({number} stars)")
-    if run.output.pictures and results.shown:
+    if run.output.pictures and known.any():
         drawn = _pictures(outcome, stars, results)
         figures["step_pictures"] = [str(path) for path in drawn]
         lines += [f"Picture: {path}" for path in drawn]

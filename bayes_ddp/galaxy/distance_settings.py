@@ -12,6 +12,15 @@ __all__ = ["EMPIRICAL_FLOORS", "FLOORS", "DistanceSettings"]
 Prior = Literal["galaxy", "exponential"]
 """Prior of distances."""
 
+LabelPrior = Literal["isochrones", "own"]
+"""How common labels are, with empirical magnitudes."""
+
+_CHOICES = {
+    "prior": get_args(Prior),
+    "law": get_args(Law),
+    "label_prior": get_args(LabelPrior),
+}
+
 FLOORS = {
     "G": 0.01,
     "BP": 0.02,
@@ -61,14 +70,14 @@ class DistanceSettings:
     zero_point_error: float = 0.01
     ruwe: float = 1.4
     offsets: tuple[float, ...] = (0.0,) * len(ALL_BANDS)
-    label_prior: Literal["isochrones", "own"] = "isochrones"
+    label_prior: LabelPrior = "isochrones"
     seed: int = 1
 
     def __post_init__(self) -> None:
         unknown = [band for band in self.bands if band not in ALL_BANDS]
         if unknown:
             raise ValueError(f"bands = {unknown}: the bands are {' '.join(ALL_BANDS)}.")
-        for name, choices in (("prior", get_args(Prior)), ("law", get_args(Law))):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} = {getattr(self, name)!r}: give one of {choices}.")
         if not 1 <= self.draws <= 100_000:

@@ -10,7 +10,6 @@ linear regression (Matheron's rule), which is exact for a Gaussian posterior:
 with c the core of draw x, and c' a draw of the joint posterior.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ import numpy as np
 from bayes_ddp.galaxy.core import core_moments, core_of, turn_of, widened, without_prior
 from bayes_ddp.galaxy.light import ALPHA
 from bayes_ddp.inference.posterior import Posterior
+from bayes_ddp.inference.weights import generator_of
 
 __all__ = [
     "LabelDraws",
@@ -151,7 +151,7 @@ def draws_of_moments(
     draws = np.full((number, *mean.shape), np.nan)
     for star in np.flatnonzero(np.isfinite(precision).all(axis=(1, 2))):
         root = _root(covariance[star])
-        noise = _generator(str(ids[star])).standard_normal((number, len(names)))
+        noise = generator_of(f"labels {ids[star]}").standard_normal((number, len(names)))
         draws[:, star] = mean[star] + noise @ root.T
     hot = names.index("teff")
     draws[..., hot] = np.abs(draws[..., hot])
@@ -189,7 +189,9 @@ def _blurred(draws: np.ndarray, errors: np.ndarray, ids: np.ndarray) -> np.ndarr
         return draws
     result = draws.copy()
     for star in np.flatnonzero(errors.any(axis=1)):
-        noise = _generator(f"systematic {ids[star]}").standard_normal(draws[:, star].shape)
+        noise = generator_of(f"labels systematic {ids[star]}").standard_normal(
+            draws[:, star].shape
+        )
         result[:, star] += errors[star] * noise
     return result
 
@@ -207,8 +209,3 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     values, turn = np.linalg.eigh(covariance)
     root: np.ndarray = turn * np.sqrt(np.maximum(values, 0.0))
     return root
-
-
-def _generator(name: str) -> np.random.Generator:
-    digest = hashlib.sha256(f"labels {name}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "little"))

@@ -9,13 +9,13 @@ with it shifts the proper motion by their covariance, so that the parallax is us
 with zp the zero point that the measured parallax has (Lindegren et al. 2021; about -0.03 mas).
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from bayes_ddp.galaxy.frames import Sky
+from bayes_ddp.inference.weights import generator_of
 from bayes_ddp.tables.values import real
 
 __all__ = ["Astrometry", "astrometry_of", "draw_sky", "proper_motion"]
@@ -153,15 +153,10 @@ def draw_sky(
     draws, size = distance.shape
     noise = np.empty((3, draws, size))
     for i, name in enumerate(ids):
-        noise[:, :, i] = _generator(str(name), seed).standard_normal((3, draws))
+        noise[:, :, i] = generator_of(str(name), seed).standard_normal((3, draws))
     pmra, pmdec = proper_motion(star, distance, noise[:2])
     own = np.isfinite(vrad).any(axis=0)
     error = np.where(own, floor, star.vrad_error)
     speed = np.where(own, vrad, star.vrad) + error * noise[2]
     shape = np.ones((draws, 1))
     return Sky(star.ra * shape, star.dec * shape, distance, pmra, pmdec, speed)
-
-
-def _generator(name: str, seed: int) -> np.random.Generator:
-    digest = hashlib.sha256(name.encode()).digest()
-    return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])

@@ -4,7 +4,6 @@ Its arrays are NumPy arrays. Labels are in the order of ``names``; the draw axis
 draw has a weight, so that later steps (distance, orbit) use the same draws.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_ddp.flags import names as flag_names
-from bayes_ddp.inference.weights import normalised_weight, systematic, weighted_quantiles
+from bayes_ddp.inference.weights import (
+    generator_of,
+    normalised_weight,
+    systematic,
+    weighted_quantiles,
+)
 from bayes_ddp.labels import label
 
 if TYPE_CHECKING:
@@ -159,8 +163,7 @@ class Posterior:
         weight, fitted = self.weight, self.fitted
         chosen = np.zeros((number, len(self)), int)
         for star in np.flatnonzero(fitted):
-            seed = hashlib.sha256(str(self.ids[star]).encode()).digest()[:8]
-            rng = np.random.default_rng(int.from_bytes(seed, "little"))
+            rng = generator_of(str(self.ids[star]))
             chosen[:, star] = systematic(weight[:, star], number, rng)
         columns = np.arange(len(self))
         changed = {name: getattr(self, name)[chosen, columns] for name in _DRAW_FIRST}

@@ -1,10 +1,17 @@
 """Weights of draws: normalised, as quantiles, and resampled to equal ones."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["normalised_weight", "systematic", "weighted_quantiles"]
+__all__ = ["generator_of", "normalised_weight", "systematic", "weighted_quantiles"]
+
+
+def generator_of(name: str, *seeds: int) -> np.random.Generator:
+    """Random numbers of one star, which depend on its identifier and the seeds alone."""
+    digest = hashlib.sha256(name.encode()).digest()[:8]
+    return np.random.default_rng([*seeds, int.from_bytes(digest, "little")])
 
 
 def normalised_weight(log_weight: np.ndarray) -> np.ndarray:

@@ -159,6 +159,18 @@ def test_parallaxes_can_be_hidden(files, capsys, tmp_path):
     assert figures["joined_by"] == "SOURCE_ID" and figures["labels_from"] == "columns"
 
 
+def test_a_catalogue_without_labels_gives_a_table_without_distances(files, capsys, tmp_path):
+    some = Table.read(files / "labels.fits")[:2]
+    some["TEFF"] = np.nan
+    some.write(tmp_path / "unknown.fits")
+    capsys.readouterr()
+    words = ["--photometry", files / "phot.fits", "--output", tmp_path / "d.fits", "--json"]
+    call(files, tmp_path / "unknown.fits", *words, "--pictures", tmp_path / "pics")
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["with_distance"] == 0 and figures["median_distance_kpc"] is None
+    assert (np.asarray(read_catalogue(tmp_path / "d.fits")["WARN"]) == WARN.NO_DISTANCE).all()
+
+
 def test_bad_input_is_one_sentence(files, tmp_path):
     labels, phot = files / "labels.fits", files / "phot.fits"
     with pytest.raises(BadFileError, match="lacks labels with errors"):
